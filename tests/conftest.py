@@ -1,0 +1,111 @@
+"""Fixtures that every test may use: databases, brokers, private servers, processes."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests import services
+
+settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("local"), derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+Spawn = Callable[..., services.Process]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A marker named as a service means that the test needs it."""
+    for marker in item.iter_markers():
+        if marker.name in services.SERVICES:
+            services.require(marker.name)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Asynchronous tests run on asyncio, as the edge does."""
+    return "asyncio"
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """URL of an empty PostgreSQL database of the test's own."""
+    services.require("postgres")
+    with services.fresh_database() as url:
+        yield url
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """URL of an SQLite database of the test's own; the file is not there yet."""
+    return f"sqlite:///{tmp_path / 'gateway.db'}"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty database of the test's own: once on SQLite, once on PostgreSQL."""
+    fixture = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param]
+    url: str = request.getfixturevalue(fixture)
+    return url
+
+
+@pytest.fixture
+def private_postgres() -> Iterator[services.PrivatePostgres]:
+    """A running PostgreSQL server of the test's own, to stop, start and kill."""
+    services.require("postgres_server")
+    with services.server_directory() as directory:
+        server = services.PrivatePostgres(directory)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()
+
+
+@pytest.fixture
+def private_redis(tmp_path: Path) -> Iterator[services.PrivateRedis]:
+    """A running Redis server of the test's own, to stop, start and kill."""
+    services.require("redis_server")
+    server = services.PrivateRedis(tmp_path)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture
+def rabbitmq_url() -> Iterator[str]:
+    """URL of an empty RabbitMQ virtual host of the test's own."""
+    services.require("rabbitmq")
+    with services.fresh_vhost() as url:
+        yield url
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port on loopback that nobody listens on now."""
+    return services.free_port()
+
+
+@pytest.fixture
+def spawn(tmp_path: Path) -> Iterator[Spawn]:
+    """Start a child: `spawn([program, …], env={…}, name="edge")`; killed when the test ends."""
+    children: list[services.Process] = []
+
+    def start(
+        command: Sequence[str | Path],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        name: str = "child",
+    ) -> services.Process:
+        log = tmp_path / f"{name}-{len(children)}.log"
+        children.append(services.Process(command, log=log, env=env, cwd=cwd))
+        return children[-1]
+
+    yield start
+    for child in reversed(children):
+        child.close()
