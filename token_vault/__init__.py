@@ -1,0 +1,34 @@
+"""The only code that sees keys or plaintext tokens: key store, seal and open, hash."""
+
+from contracts.errors import Misconfigured
+from contracts.settings import Settings
+from token_vault.kek import load_kek
+from token_vault.keystore import Erasure, KeyStore
+from token_vault.runs import RunOpener, RunSealer
+from token_vault.tenant_keys import DeploymentKeys, Purpose, TenantKeys
+from token_vault.vault import Vault
+
+__all__ = [
+    "DeploymentKeys",
+    "Erasure",
+    "KeyStore",
+    "Purpose",
+    "RunOpener",
+    "RunSealer",
+    "TenantKeys",
+    "Vault",
+    "load_kek",
+    "open_vault",
+]
+
+
+def open_vault(settings: Settings) -> Vault:
+    """The vault that `settings` describe; makes the data directory (0700), opens nothing else yet.
+
+    A new key store needs `Vault.upgrade()` once. Raises `Misconfigured`.
+    """
+    try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Misconfigured(f"GATEWAY_DATA_DIR: {error.strerror}: {settings.data_dir}") from None
+    return Vault(KeyStore(settings.keystore), lambda: load_kek(settings.kek))
