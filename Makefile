@@ -7,7 +7,7 @@ BIN := .venv/bin
 .DEFAULT_GOAL := help
 
 help: ## what there is
-	@sed -n 's/^\([a-z]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "make %-8s %s\n", $$1, $$2 }'
+	@sed -n "s/^\([a-z]*\):.*## /\1|/p" Makefile | awk -F"|" '{ printf "make %-8s %s\n", $$1, $$2 }'
 
 install: .venv/installed ## .venv with the locked packages and this project, editable
 
