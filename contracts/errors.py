@@ -1,0 +1,190 @@
+"""The one tree of expected errors: a `reason` for metrics, and a text that holds no content."""
+
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """Base of every error that we expect; `reason` is a metric label, never content."""
+
+    reason: ClassVar[str] = "error"
+
+
+# -- what callers did wrong, or asked for and cannot have ---------------------------------------
+
+
+class InvalidInput(GatewayError):
+    """A request or argument that cannot be understood; the text says which part and why."""
+
+    reason = "invalid"
+
+
+class NotFound(GatewayError):
+    """The named thing does not exist, or is not the caller's to see."""
+
+    reason = "not-found"
+
+
+class Conflict(GatewayError):
+    """The request contradicts what is already there."""
+
+    reason = "conflict"
+
+
+class Unauthenticated(GatewayError):
+    """No API key, or one that is unknown or revoked."""
+
+    reason = "unauthenticated"
+
+
+class Forbidden(GatewayError):
+    """The API key's role or tenant does not allow this."""
+
+    reason = "forbidden"
+
+
+class BadSignature(GatewayError):
+    """A delivery that its sender did not sign, or signed with another secret."""
+
+    reason = "bad-signature"
+
+
+class MalformedDelivery(GatewayError):
+    """A correctly signed delivery whose envelope cannot be split."""
+
+    reason = "malformed-delivery"
+
+
+class TooLarge(GatewayError):
+    """A body beyond the cap."""
+
+    reason = "too-large"
+
+
+# -- cursors ------------------------------------------------------------------------------------
+
+
+class CursorError(GatewayError):
+    """A cursor that cannot be followed; `resume` is the cursor to go on from."""
+
+    def __init__(self, message: str, *, resume: str) -> None:
+        super().__init__(message)
+        self.resume = resume
+
+
+class LogRestored(CursorError):
+    """The cursor's row is not the one it saw: the log was restored from a backup."""
+
+    reason = "log-restored"
+
+
+class CursorExpired(CursorError):
+    """The cursor is older than what the log still keeps."""
+
+    reason = "cursor-expired"
+
+
+# -- our own parts ------------------------------------------------------------------------------
+
+
+class Unavailable(GatewayError):
+    """A part that we need is away; the same call may succeed later."""
+
+    reason = "unavailable"
+
+
+class StoreUnavailable(Unavailable):
+    """The database is away or too slow; nothing was stored."""
+
+    reason = "store-unavailable"
+
+
+class LeaseLost(GatewayError):
+    """Another worker holds the lease by now; what was computed must be thrown away."""
+
+    reason = "lease-lost"
+
+
+class Misconfigured(GatewayError):
+    """A setting is missing or wrong; the text names it."""
+
+    reason = "misconfigured"
+
+
+# -- vault --------------------------------------------------------------------------------------
+
+
+class VaultError(GatewayError):
+    """Base of the vault's errors; none of them carries content or key material."""
+
+    reason = "vault"
+
+
+class KeyUnavailable(VaultError, Unavailable):
+    """The key store or the key-encryption key is away; cached keys have run out."""
+
+    reason = "key-unavailable"
+
+
+class KeyDestroyed(VaultError):
+    """The key was shredded: what it sealed is gone for good."""
+
+    reason = "key-destroyed"
+
+
+class UnknownKey(VaultError):
+    """Sealed under a key that this key store never had."""
+
+    reason = "unknown-key"
+
+
+class Tampered(VaultError):
+    """The sealed bytes, or what they are bound to (purpose, tenant, id), were changed."""
+
+    reason = "tampered"
+
+
+# -- providers: what `tenacity` policies and connections act on -----------------------------------
+
+
+class ProviderError(GatewayError):
+    """A call to a provider that did not succeed."""
+
+    reason = "provider"
+
+
+class Retryable(ProviderError):
+    """Temporary; try again, not before `after_s` seconds when it is given."""
+
+    reason = "retryable"
+
+    def __init__(self, message: str, *, after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.after_s = after_s
+
+
+class Throttled(Retryable):
+    """A rate limit; `scope` names what it closes (an asset id, or `app`)."""
+
+    reason = "throttled"
+
+    def __init__(self, message: str, *, scope: str, after_s: float | None = None) -> None:
+        super().__init__(message, after_s=after_s)
+        self.scope = scope
+
+
+class Reauthorize(ProviderError):
+    """The grant no longer works; only the account's owner can mend it."""
+
+    reason = "reauthorize"
+
+
+class Permanent(ProviderError):
+    """The provider refused for good; the same call will never succeed."""
+
+    reason = "permanent"
+
+
+class OutcomeUnknown(ProviderError):
+    """The call may or may not have taken effect; it must not be repeated blindly."""
+
+    reason = "outcome-unknown"

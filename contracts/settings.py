@@ -1,0 +1,115 @@
+"""Settings from the environment or `.env`: typed structs, secrets also from `…_FILE`."""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+from dotenv import dotenv_values
+
+from contracts.errors import Misconfigured
+from contracts.tokens import parse_secret
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{field.upper()}"):
+    """What the gateway itself needs; a provider's settings live in its own folder."""
+
+    data_dir: Path = Path("var")
+    database_url: str | None = None
+    """`sqlite:///path` or `postgresql://…`; default: `gateway.db` in the data directory."""
+    database_listen_url: str | None = None
+    """A direct address for LISTEN when `database_url` goes through a transaction-mode pooler."""
+    keystore_url: str | None = None
+    """The key store's own database; default: `keys.db` in the data directory."""
+    broker_url: str | None = None
+    """`amqp://…`, `redis://…` or `filesystem://path`; default: `broker` in the data directory."""
+    kek_uri: str | None = None
+    """The key-encryption key; default: `local:` a keyring file in the data directory."""
+    public_url: str = "http://localhost:8080"
+    log_format: Literal["json", "console"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    sandbox_url: str | None = None
+    raw_days: int = 7
+    """How many days raw deliveries are kept before their day's key is destroyed."""
+    dedup_days: int = 30
+    """How many days deduplication keys are kept; never less than raw deliveries."""
+
+    def __post_init__(self) -> None:
+        if self.sandbox_url and not is_loopback(self.public_url):
+            raise Misconfigured("GATEWAY_SANDBOX_URL needs a loopback GATEWAY_PUBLIC_URL")
+        if self.raw_days < 1:
+            raise Misconfigured("GATEWAY_RAW_DAYS must be at least 1")
+        if self.dedup_days < max(30, self.raw_days + 1):
+            raise Misconfigured(
+                "GATEWAY_DEDUP_DAYS must be at least 30, and more than GATEWAY_RAW_DAYS"
+            )
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'gateway.db'}"
+
+    @property
+    def keystore(self) -> str:
+        return self.keystore_url or f"sqlite:///{self.data_dir.absolute() / 'keys.db'}"
+
+    @property
+    def broker(self) -> str:
+        return self.broker_url or f"filesystem://{self.data_dir.absolute() / 'broker'}"
+
+    @property
+    def kek(self) -> str:
+        return self.kek_uri or f"local:{self.data_dir.absolute() / 'keyring.json'}"
+
+
+def load(kind: type[S], environ: Mapping[str, str]) -> S:
+    """Read `kind` from `environ`. Raises `Misconfigured` naming the setting and what is wrong.
+
+    An empty value counts as absent. For a field NAME, NAME_FILE gives a file that holds its value.
+    """
+    values: dict[str, str] = {}
+    for field in msgspec.structs.fields(kind):
+        text = environ.get(field.encode_name) or _from_file(field.encode_name, environ)
+        if text:
+            values[field.encode_name] = text
+    try:
+        return msgspec.convert(values, kind, strict=False, dec_hook=_parse)
+    except msgspec.ValidationError as error:
+        raise Misconfigured(str(error)) from None
+
+
+def environment(path: Path = Path(".env")) -> dict[str, str]:
+    """The process environment over the values of `.env` (python-dotenv's format)."""
+    from_file = {name: value for name, value in dotenv_values(path).items() if value is not None}
+    return {**from_file, **os.environ}
+
+
+def is_loopback(url: str) -> bool:
+    """Whether `url`'s host is this machine: `localhost` or a loopback address."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _from_file(name: str, environ: Mapping[str, str]) -> str | None:
+    path = environ.get(f"{name}_FILE")
+    if not path:
+        return None
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise Misconfigured(f"{name}_FILE: {error.strerror}: {path}") from None
+
+
+def _parse(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    return parse_secret(kind, value)
