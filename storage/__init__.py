@@ -1,0 +1,1 @@
+"""The database: inbox, lanes, message log, connections, consumers, keys; SQLite or PostgreSQL."""

@@ -1,0 +1,137 @@
+"""Connections, their route keys and the grants that carry them."""
+
+import base64
+import secrets
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from contracts.errors import Conflict, NotFound
+from storage.database import Database, now_ms
+from storage.schema import connection_grants, connections, grants, routes
+
+ADOPT_MS: Final = 72 * 3_600_000
+"""How far back a connection made by an operator is given what came in unrouted."""
+
+
+class Connection(NamedTuple):
+    """A connection's row. `account` is a keyed hash; `sealed` holds what is readable by the tenant's
+    key: the account's id at the provider and its name. It receives what came in from
+    `receives_from_ms` on."""
+
+    id: str
+    tenant: str
+    provider: str
+    account: bytes
+    sealed: bytes
+    status: str
+    status_reason: str
+    created_at_ms: int
+    changed_at_ms: int
+    receives_from_ms: int
+
+
+class Grant(NamedTuple):
+    """What one consent gave: `subject` is a keyed hash of whose it is, `sealed` its tokens."""
+
+    id: str
+    tenant: str
+    login: str
+    subject: bytes
+    scopes: Sequence[str]
+    sealed: bytes
+    version: int
+    created_at_ms: int
+
+
+def new_id(prefix: str) -> str:
+    """A fresh random id: prefix, underscore, 20 characters of base32."""
+    return f"{prefix}_{base64.b32encode(secrets.token_bytes(12)).decode().rstrip('=').lower()}"
+
+
+class Connections:
+    """Stores connections of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, new: Connection, route_keys: Iterable[bytes], grant: Grant | None) -> Connection:
+        """Store `new` with its routes and grant. Raises `Conflict` when the tenant has this account.
+
+        What came in unrouted before is the new connection's only when no other tenant ever had one
+        of its routes.
+        """
+        keys = sorted(set(route_keys))
+        with self._database.write() as connection:
+            same = [
+                connections.c[name] == getattr(new, name)
+                for name in ("tenant", "provider", "account")
+            ]
+            if connection.scalar(sa.select(connections.c.id).where(*same)):
+                raise Conflict("this account is already connected for the tenant")
+            shared = sa.select(routes.c.connection).where(routes.c.route.in_(keys))
+            others = sa.select(connections.c.id).where(
+                connections.c.id.in_(shared), connections.c.tenant != new.tenant
+            )
+            if connection.scalar(others.limit(1)):
+                new = new._replace(receives_from_ms=new.created_at_ms)
+            connection.execute(sa.insert(connections).values(**new._asdict()))
+            for key in keys:
+                connection.execute(sa.insert(routes).values(route=key, connection=new.id))
+            if grant is not None:
+                connection.execute(sa.insert(grants).values(**grant._asdict()))
+                link = sa.insert(connection_grants).values(connection=new.id, grant=grant.id)
+                connection.execute(link)
+        return new
+
+    def get(self, id: str) -> Connection:
+        """Raises `NotFound`."""
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(connections).where(connections.c.id == id)).first()
+        if row is None:
+            raise NotFound(f"no connection {id}")
+        return Connection(*row)
+
+    def list(
+        self, *, tenant: str | None = None, provider: str | None = None, status: str | None = None
+    ) -> Sequence[Connection]:
+        """Oldest first; the filters narrow it."""
+        wanted = {"tenant": tenant, "provider": provider, "status": status}
+        conditions = [connections.c[name] == value for name, value in wanted.items() if value]
+        query = sa.select(connections).where(*conditions)
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(connections.c.created_at_ms, connections.c.id))
+            return [Connection(*row) for row in rows]
+
+    def by_route(self, keys: Collection[bytes]) -> dict[bytes, list[Connection]]:
+        """The connections of each route key that has any, oldest first."""
+        joined = sa.select(routes.c.route, connections).join(
+            routes, routes.c.connection == connections.c.id
+        )
+        found: dict[bytes, list[Connection]] = {}
+        with self._database.read() as connection:
+            for key, *row in connection.execute(
+                joined.where(routes.c.route.in_(keys)).order_by(connections.c.created_at_ms)
+            ):
+                found.setdefault(key, []).append(Connection(*row))
+        return found
+
+    def has_grant(self, ids: Collection[str]) -> set[str]:
+        """Those of `ids` that can call out."""
+        with self._database.read() as connection:
+            linked = sa.select(connection_grants.c.connection)
+            return set(connection.scalars(linked.where(connection_grants.c.connection.in_(ids))))
+
+    def set_status(self, id: str, status: str, reason: str) -> None:
+        """Change the status, holding off every drain that writes for it. Raises `NotFound`."""
+        with self._database.write() as connection:
+            locked = sa.select(connections.c.id).where(connections.c.id == id).with_for_update()
+            if connection.scalar(locked) is None:
+                raise NotFound(f"no connection {id}")
+            values: dict[str, Any] = {
+                "status": status,
+                "status_reason": reason,
+                "changed_at_ms": now_ms(),
+            }
+            connection.execute(sa.update(connections).where(connections.c.id == id).values(values))

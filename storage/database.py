@@ -1,0 +1,148 @@
+"""Engines and transactions for both databases, with their errors mapped to ours."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from contracts.errors import Misconfigured, StoreUnavailable
+from storage.turn import Turn
+
+STATEMENT_TIMEOUT_MS: Final = 30_000
+
+_AWAY: Final = (OperationalError, sqlite3.OperationalError, psycopg.OperationalError)
+"""What says that the database is away or too slow, from SQLAlchemy and from the drivers themselves."""
+
+
+def now_ms() -> int:
+    """Unix time in milliseconds, by this process's clock; leases use the database's (`clock_ms`)."""
+    return time.time_ns() // 1_000_000
+
+
+class Database:
+    """One database and its pool. `url` is `sqlite:///path` or `postgresql://…`.
+
+    Raises `Misconfigured` for another URL; every use raises `StoreUnavailable` when it is away.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+        self.url = url
+        scheme = urlsplit(url).scheme
+        if scheme == "sqlite":
+            self.engine, self._turn = _sqlite(url, pool_size)
+        elif scheme in ("postgresql", "postgres"):
+            self.engine, self._turn = _postgresql(url, pool_size), None
+        else:
+            raise Misconfigured("GATEWAY_DATABASE_URL must be sqlite:///path or postgresql://…")
+        self.is_postgresql = self._turn is None
+        self._reads = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection for statements that each stand alone."""
+        with self._translated(), self._reads.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One write transaction, committed at the end; nothing is computed or called inside it."""
+        with self._translated():
+            if self._turn is None:
+                with self.engine.begin() as connection:
+                    yield connection
+            else:
+                with self._turn, self.engine.begin() as connection:
+                    yield connection
+
+    def clock_ms(self) -> sa.ColumnElement[int]:
+        """The database's own clock as an expression, in Unix milliseconds."""
+        if self.is_postgresql:
+            return sa.literal_column("(extract(epoch FROM clock_timestamp()) * 1000)::bigint")
+        return sa.literal_column("CAST(unixepoch('subsec') * 1000 AS INTEGER)")
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (*_AWAY, PoolTimeout) as error:
+            self.engine.dispose()
+            raise StoreUnavailable(_first_line(error)) from error
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            self.engine.dispose()
+            raise StoreUnavailable(_first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    cause = getattr(error, "orig", None) or error
+    return str(cause).partition("\n")[0]
+
+
+def _sqlite(url: str, pool_size: int) -> tuple[sa.Engine, Turn]:
+    path = Path(sa.make_url(url).database or "")
+    if not path.name:
+        raise Misconfigured(
+            "GATEWAY_DATABASE_URL: an in-memory database cannot be shared by processes"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = sa.create_engine(
+        f"sqlite:///{path}",
+        poolclass=sa.QueuePool,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        connect_args={"timeout": 10, "check_same_thread": False, "cached_statements": 256},
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _prepare(raw: Any, _record: object) -> None:
+        prepare_sqlite(raw)
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        if connection.get_isolation_level() != "AUTOCOMMIT":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine, Turn(path.with_name(path.name + "-turn"))
+
+
+def prepare_sqlite(raw: Any) -> None:
+    """WAL with every commit on disk; the driver's own transaction handling switched off."""
+    raw.isolation_level = None
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "secure_delete=ON",
+        "cache_size=-16000",
+        "temp_store=MEMORY",
+    ):
+        raw.execute(f"PRAGMA {pragma}").close()
+
+
+def _postgresql(url: str, pool_size: int) -> sa.Engine:
+    address = sa.make_url(url).set(drivername="postgresql+psycopg")
+    return sa.create_engine(
+        address,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_pre_ping=False,
+        pool_timeout=5,
+        connect_args={
+            "connect_timeout": 3,
+            "application_name": "cleverbox-gateway",
+            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout=60000",
+            "prepare_threshold": 3,
+        },
+    )

@@ -1,0 +1,261 @@
+"""What a drain reads, and the one transaction in which it writes.
+
+The transaction's order is always the same, so that drains, syncs, replays, erasures and revocations
+cannot deadlock: fence, connections, deduplication keys (sorted), inbox, position lock, log, commit.
+"""
+
+import os
+import struct
+from collections.abc import Collection, Sequence
+from typing import Any, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from storage import drain_sql
+from storage.database import Database, now_ms
+from storage.leases import Lease, check_fences
+from storage.schema import (
+    attempts,
+    deferred,
+    erased_contacts,
+    inbox,
+    parked,
+    run_keys,
+    unrouted,
+)
+
+RECEIVING: Final = ("pending", "active", "degraded", "needs_reauth")
+"""Statuses of connections that messages are written for."""
+
+
+class StoredItem(NamedTuple):
+    """A row of the inbox."""
+
+    id: int
+    day: int
+    lane: int
+    provider: str
+    run_key: bytes
+    n: int
+    received_at_ms: int
+    sealed: bytes
+
+
+class Append(NamedTuple):
+    """A message to log. `day` and `hash` make its id and its deduplication key; `at_ms` is the
+    event's time, `contact` the keyed hash of whom it concerns."""
+
+    tenant: str
+    connection: str
+    type: str
+    day: int
+    hash: bytes
+    contact: bytes | None
+    at_ms: int
+    sealed: bytes
+
+
+class Park(NamedTuple):
+    """An item whose content cannot be read for one connection, sealed for its tenant."""
+
+    id: str
+    item: int
+    connection: str
+    tenant: str
+    provider: str
+    reason: str
+    detail: str
+    received_at_ms: int
+    sealed: bytes
+
+
+class Deferred(NamedTuple):
+    """An item that waits for its account's next turn."""
+
+    lane: int
+    route: bytes
+    item: int
+    day: int
+
+
+class Unrouted(NamedTuple):
+    """An item that no connection wants yet."""
+
+    item: int
+    day: int
+    lane: int
+    route: bytes
+    provider: str
+    received_at_ms: int
+
+
+class Turn(NamedTuple):
+    """Everything that one turn of draining writes. Empty parts cost nothing.
+
+    `leases` are sorted, `marks` are where each lane is drained to afterwards.
+    """
+
+    leases: Sequence[Lease] = ()
+    marks: Sequence[int] = ()
+    release: bool = False
+    appends: Sequence[Append] = ()
+    parks: Sequence[Park] = ()
+    defer: Sequence[Deferred] = ()
+    resume: Sequence[Deferred] = ()
+    strand: Sequence[Unrouted] = ()
+    routed: Collection[int] = ()
+    """Unrouted items that have found their connections."""
+    unparked: Collection[str] = ()
+    """Parked items that could be read this time."""
+    tried: Collection[int] = ()
+    """Items whose attempts were counted, now done."""
+
+
+class Written(NamedTuple):
+    """How many messages a turn added, and how many it had already (or must not have any more)."""
+
+    added: int
+    duplicate: int
+    refused: int
+
+
+class DrainStore:
+    """Reads the inbox by lanes and writes turns, on either database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = drain_sql.for_dialect(database.is_postgresql)
+
+    def waiting(self, lanes: Sequence[Lease], each: int) -> list[StoredItem]:
+        """Up to `each` items of every lane behind its mark, in order of id within a lane."""
+        with self._database.read() as connection:
+            rows = self._sql.waiting(connection, [(int(x.key), x.mark) for x in lanes], each)
+            return [StoredItem(*row) for row in rows]
+
+    def deferred(self, lanes: Collection[int], each: int) -> list[tuple[Deferred, StoredItem]]:
+        """Up to `each` items of every account that was put off, oldest first."""
+        found: list[tuple[Deferred, StoredItem]] = []
+        with self._database.read() as connection:
+            for lane, route in _deferred_routes(connection, lanes):
+                rows = (
+                    sa.select(deferred, *(inbox.c[name] for name in StoredItem._fields))
+                    .join(
+                        inbox,
+                        sa.and_(
+                            inbox.c.lane == deferred.c.lane,
+                            inbox.c.id == deferred.c.item,
+                            inbox.c.day == deferred.c.day,
+                        ),
+                    )
+                    .where(deferred.c.lane == lane, deferred.c.route == route)
+                    .order_by(deferred.c.item)
+                    .limit(each)
+                )
+                for row in connection.execute(rows):
+                    found.append((Deferred(*row[:4]), StoredItem(*row[4:])))
+        return found
+
+    def run_key(self, key: bytes) -> tuple[int, bytes] | None:
+        """Day and wrapped bytes of a run key, or None when it was removed with its day."""
+        with self._database.read() as connection:
+            row = connection.execute(
+                sa.select(run_keys.c.day, run_keys.c.wrapped).where(run_keys.c.id == key)
+            ).first()
+        return (row.day, row.wrapped) if row else None
+
+    def overdue_lanes(self) -> list[int]:
+        """Lanes that have something to drain which nobody holds."""
+        with self._database.read() as connection:
+            return self._sql.overdue(connection, self._database.clock_ms())
+
+    def count_attempt(self, item: int) -> int:
+        """Commit that `item` is about to be tried; returns how often it has been by now."""
+        with self._database.write() as connection:
+            return self._sql.count_attempt(connection, item, now_ms())
+
+    def write(self, turn: Turn) -> Written:
+        """Commit a turn. Raises `LeaseLost` (nothing is written then) and `StoreUnavailable`."""
+        with self._database.write() as connection:
+            if turn.leases:
+                check_fences(connection, turn.leases, turn.marks, release=turn.release)
+            wanted = self._still_wanted(connection, turn.appends)
+            fresh = self._fresh(connection, wanted)
+            self._move_items(connection, turn)
+            if fresh:
+                self._sql.append(connection, fresh, _tags(len(fresh)), now_ms())
+        return Written(len(fresh), len(wanted) - len(fresh), len(turn.appends) - len(wanted))
+
+    def _still_wanted(
+        self, connection: sa.Connection, appends: Sequence[Append]
+    ) -> Sequence[Append]:
+        """Without what was revoked or erased since it was computed; holds both off until the commit."""
+        if not appends:
+            return appends
+        live = self._sql.share_connections(
+            connection, sorted({a.connection for a in appends}), RECEIVING
+        )
+        contacts = sorted({a.contact for a in appends if a.contact is not None})
+        erased: dict[tuple[str, bytes], int] = {}
+        if contacts:
+            rows = sa.select(erased_contacts).where(erased_contacts.c.contact.in_(contacts))
+            erased = {(r.tenant, r.contact): r.erased_at_ms for r in connection.execute(rows)}
+        return [
+            a
+            for a in appends
+            if a.connection in live
+            and (not erased or a.at_ms > erased.get((a.tenant, a.contact or b""), -1 << 62))
+        ]
+
+    def _fresh(self, connection: sa.Connection, appends: Sequence[Append]) -> list[Append]:
+        """Those not logged before: the first of each key within the batch, in the batch's order."""
+        first: dict[tuple[int, bytes], Append] = {}
+        for append in appends:
+            first.setdefault((append.day, append.hash), append)
+        if not first:
+            return []
+        new = self._sql.claim_keys(connection, sorted(first), now_ms())
+        return [append for key, append in first.items() if key in new]
+
+    def _move_items(self, connection: sa.Connection, turn: Turn) -> None:
+        if turn.resume:
+            connection.execute(_RESUME, [row._asdict() for row in turn.resume])
+        if turn.defer:
+            connection.execute(sa.insert(deferred), [row._asdict() for row in turn.defer])
+        if turn.routed:
+            connection.execute(sa.delete(unrouted).where(unrouted.c.item.in_(turn.routed)))
+        if turn.strand:
+            self._sql.insert_new(connection, unrouted, [row._asdict() for row in turn.strand])
+        if turn.unparked:
+            connection.execute(sa.delete(parked).where(parked.c.id.in_(turn.unparked)))
+        if turn.parks:
+            at = {"parked_at_ms": now_ms()}
+            self._sql.insert_new(connection, parked, [row._asdict() | at for row in turn.parks])
+        if turn.tried:
+            connection.execute(sa.delete(attempts).where(attempts.c.item.in_(turn.tried)))
+
+
+_RESUME: Final = sa.delete(deferred).where(
+    deferred.c.lane == sa.bindparam("lane"),
+    deferred.c.route == sa.bindparam("route"),
+    deferred.c.item == sa.bindparam("item"),
+)
+
+
+def _deferred_routes(connection: sa.Connection, lanes: Collection[int]) -> list[tuple[int, bytes]]:
+    """Accounts with deferred items, found by skipping through the index: a flood's rows are not read."""
+    found: list[tuple[int, bytes]] = []
+    column = deferred.c.route
+    for lane in connection.scalars(
+        sa.select(deferred.c.lane).where(deferred.c.lane.in_(lanes)).distinct()
+    ).all():
+        route = connection.scalar(sa.select(sa.func.min(column)).where(deferred.c.lane == lane))
+        while route is not None:
+            found.append((lane, route))
+            following = sa.select(column).where(deferred.c.lane == lane, column > route)
+            route = connection.scalar(following.order_by(column).limit(1))
+    return found
+
+
+def _tags(count: int) -> tuple[Any, ...]:
+    """`count` random 64-bit tags."""
+    return struct.unpack(f">{count}q", os.urandom(8 * count))

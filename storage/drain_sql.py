@@ -1,0 +1,226 @@
+"""The drain's hot statements in each database's own words."""
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from storage.schema import connections
+
+if TYPE_CHECKING:
+    from storage.drain import Append
+
+POSITION_LOCK: Final = 7_215_004
+"""Advisory lock under which positions are assigned, so that they become visible in their order."""
+CHANNEL: Final = "cleverbox_messages"
+"""PostgreSQL's notification channel for readers that wait."""
+_ITEM: Final = "i.id, i.day, i.lane, i.provider, i.run_key, i.n, i.received_at_ms, i.sealed"
+
+Key = tuple[int, bytes]
+
+
+class DrainSql(Protocol):
+    """What differs between the databases."""
+
+    def waiting(
+        self, connection: sa.Connection, lanes: Sequence[tuple[int, int]], each: int
+    ) -> Sequence[Any]: ...
+
+    def overdue(self, connection: sa.Connection, clock: sa.ColumnElement[int]) -> list[int]: ...
+
+    def count_attempt(self, connection: sa.Connection, item: int, at_ms: int) -> int: ...
+
+    def share_connections(
+        self, connection: sa.Connection, ids: Sequence[str], statuses: Sequence[str]
+    ) -> set[str]: ...
+
+    def claim_keys(
+        self, connection: sa.Connection, keys: Sequence[Key], at_ms: int
+    ) -> Collection[Key]: ...
+
+    def append(
+        self,
+        connection: sa.Connection,
+        rows: Sequence["Append"],
+        tags: Sequence[int],
+        at_ms: int,
+    ) -> None: ...
+
+    def insert_new(
+        self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]
+    ) -> None: ...
+
+
+def for_dialect(is_postgresql: bool) -> DrainSql:
+    return Postgresql() if is_postgresql else Sqlite()
+
+
+_COUNT_ATTEMPT: Final = """
+INSERT INTO attempts (item, count, at_ms) VALUES ({0}, 1, {0})
+ON CONFLICT (item) DO UPDATE SET count = attempts.count + 1, at_ms = excluded.at_ms
+RETURNING count
+"""
+
+
+class Postgresql:
+    """Arrays instead of row lists: one statement, one parse, whatever the batch's size."""
+
+    _WAITING: Final = f"""
+        SELECT {_ITEM} FROM unnest(%s::smallint[], %s::bigint[]) AS l(lane, mark)
+        CROSS JOIN LATERAL (
+            SELECT * FROM inbox WHERE inbox.lane = l.lane AND inbox.id > l.mark
+            ORDER BY inbox.id LIMIT %s) AS i
+        ORDER BY i.lane, i.id
+    """
+    _OVERDUE: Final = """
+        SELECT CAST(l.key AS smallint) FROM leases l
+        WHERE l.kind = 'lane' AND l.until_ms < {clock} AND (
+            EXISTS (SELECT 1 FROM inbox WHERE lane = CAST(l.key AS smallint) AND id > l.mark)
+            OR EXISTS (SELECT 1 FROM deferred WHERE lane = CAST(l.key AS smallint)))
+    """
+    _CLAIM: Final = """
+        INSERT INTO dedupe (day, hash, after, kept_at_ms)
+        SELECT k.day, k.hash, s.last_value - 1, %s
+        FROM messages_position_seq s, unnest(%s::int[], %s::bytea[]) AS k(day, hash)
+        ON CONFLICT DO NOTHING RETURNING day, hash
+    """
+    _LOCK: Final = "SELECT pg_advisory_xact_lock(%s)"
+    _APPEND: Final = """
+        INSERT INTO messages
+            (tag, tenant, connection, type, day, hash, contact, appended_at_ms, sealed)
+        SELECT m.tag, m.tenant, m.connection, m.type, m.day, m.hash, m.contact, %s, m.sealed
+        FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::int[], %s::bytea[],
+                    %s::bytea[], %s::bytea[]) WITH ORDINALITY
+             AS m(tag, tenant, connection, type, day, hash, contact, sealed, place)
+        ORDER BY m.place
+    """
+
+    def waiting(
+        self, connection: sa.Connection, lanes: Sequence[tuple[int, int]], each: int
+    ) -> Sequence[Any]:
+        numbers, marks = zip(*lanes, strict=True)
+        cursor = _cursor(connection, binary=True)
+        return cursor.execute(self._WAITING, (list(numbers), list(marks), each)).fetchall()
+
+    def overdue(self, connection: sa.Connection, clock: sa.ColumnElement[int]) -> list[int]:
+        return list(connection.scalars(sa.text(self._OVERDUE.format(clock=clock))))
+
+    def count_attempt(self, connection: sa.Connection, item: int, at_ms: int) -> int:
+        statement = _COUNT_ATTEMPT.format("%s")
+        return int(_cursor(connection).execute(statement, (item, at_ms)).fetchone()[0])
+
+    def share_connections(
+        self, connection: sa.Connection, ids: Sequence[str], statuses: Sequence[str]
+    ) -> set[str]:
+        live = sa.select(connections.c.id).where(
+            connections.c.id.in_(ids), connections.c.status.in_(statuses)
+        )
+        return set(connection.scalars(live.order_by(connections.c.id).with_for_update(read=True)))
+
+    def claim_keys(
+        self, connection: sa.Connection, keys: Sequence[Key], at_ms: int
+    ) -> Collection[Key]:
+        days, hashes = zip(*keys, strict=True)
+        cursor = _cursor(connection, binary=True)
+        cursor.execute(self._CLAIM, (at_ms, list(days), list(hashes)))
+        return set(cursor.fetchall())
+
+    def append(
+        self,
+        connection: sa.Connection,
+        rows: Sequence["Append"],
+        tags: Sequence[int],
+        at_ms: int,
+    ) -> None:
+        tenants, ids, types, days, hashes, contacts, _, sealed = zip(*rows, strict=True)
+        columns = (tags, tenants, ids, types, days, hashes, contacts, sealed)
+        cursor = _cursor(connection)
+        cursor.execute(self._LOCK, (POSITION_LOCK,))
+        cursor.execute(self._APPEND, (at_ms, *map(list, columns)), binary=True)
+        cursor.execute(f"NOTIFY {CHANNEL}")
+
+    def insert_new(
+        self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]
+    ) -> None:
+        connection.execute(postgresql.insert(table).on_conflict_do_nothing(), rows)
+
+
+class Sqlite:
+    """One writer at a time: what it reads inside its transaction cannot change."""
+
+    _WAITING: Final = (
+        f"SELECT {_ITEM} FROM inbox i WHERE i.lane = ? AND i.id > ? ORDER BY i.id LIMIT ?"
+    )
+    _OVERDUE: Final = """
+        SELECT CAST(l.key AS integer) FROM leases l
+        WHERE l.kind = 'lane' AND l.until_ms < {clock} AND (
+            EXISTS (SELECT 1 FROM inbox WHERE lane = CAST(l.key AS integer) AND id > l.mark)
+            OR EXISTS (SELECT 1 FROM deferred WHERE lane = CAST(l.key AS integer)))
+    """
+    _CLAIM: Final = (
+        "INSERT OR IGNORE INTO dedupe (day, hash, after, kept_at_ms) VALUES (?, ?, ?, ?)"
+    )
+    _APPEND: Final = (
+        "INSERT INTO messages (tag, tenant, connection, type, day, hash, contact, appended_at_ms,"
+        " sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    )
+
+    def waiting(
+        self, connection: sa.Connection, lanes: Sequence[tuple[int, int]], each: int
+    ) -> Sequence[Any]:
+        cursor = _cursor(connection)
+        found: list[Any] = []
+        for number, mark in sorted(lanes):
+            found += cursor.execute(self._WAITING, (number, mark, each)).fetchall()
+        return found
+
+    def overdue(self, connection: sa.Connection, clock: sa.ColumnElement[int]) -> list[int]:
+        return list(connection.scalars(sa.text(self._OVERDUE.format(clock=clock))))
+
+    def count_attempt(self, connection: sa.Connection, item: int, at_ms: int) -> int:
+        statement = _COUNT_ATTEMPT.format("?")
+        return int(_cursor(connection).execute(statement, (item, at_ms)).fetchone()[0])
+
+    def share_connections(
+        self, connection: sa.Connection, ids: Sequence[str], statuses: Sequence[str]
+    ) -> set[str]:
+        live = sa.select(connections.c.id).where(
+            connections.c.id.in_(ids), connections.c.status.in_(statuses)
+        )
+        return set(connection.scalars(live))
+
+    def claim_keys(
+        self, connection: sa.Connection, keys: Sequence[Key], at_ms: int
+    ) -> Collection[Key]:
+        cursor = _cursor(connection)
+        after = cursor.execute("SELECT coalesce(max(position), 0) FROM messages").fetchone()[0]
+        return {
+            key for key in keys if cursor.execute(self._CLAIM, (*key, after, at_ms)).rowcount == 1
+        }
+
+    def append(
+        self,
+        connection: sa.Connection,
+        rows: Sequence["Append"],
+        tags: Sequence[int],
+        at_ms: int,
+    ) -> None:
+        values = [
+            (tag, r.tenant, r.connection, r.type, r.day, r.hash, r.contact, at_ms, r.sealed)
+            for tag, r in zip(tags, rows, strict=True)
+        ]
+        _cursor(connection).executemany(self._APPEND, values)
+
+    def insert_new(
+        self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]
+    ) -> None:
+        connection.execute(sqlite.insert(table).on_conflict_do_nothing(), rows)
+
+
+def _cursor(connection: sa.Connection, *, binary: bool = False) -> Any:
+    """The driver's own cursor on `connection`'s transaction, for statements where SQLAlchemy's work
+    per row would show (binary: psycopg's binary results)."""
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    return driver.cursor(binary=True) if binary else driver.cursor()

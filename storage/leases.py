@@ -1,0 +1,108 @@
+"""Leases: the one primitive by which a lane, stream, refresh or saga belongs to one worker at a time.
+
+A lease row has an owner, a fence number that grows with every taking, and an end by the database's
+clock. The holder's write transaction checks the fence first, so that a holder who was too slow
+cannot overwrite what its successor did.
+"""
+
+import secrets
+from collections.abc import Collection, Sequence
+from typing import Any, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from contracts.errors import LeaseLost
+from storage.database import Database
+from storage.schema import leases
+
+LANE: Final = "lane"
+
+
+class Lease(NamedTuple):
+    """A lease that we hold. `mark` is the low-water mark of what it guards; `broken` says that the
+    holder before us did not give it back: it crashed, or was too slow."""
+
+    kind: str
+    key: str
+    owner: str
+    fence: int
+    mark: int
+    broken: bool
+
+
+class Leases:
+    """Takes and gives back leases of one database, for one worker."""
+
+    def __init__(self, database: Database, *, seconds: float = 30.0) -> None:
+        self._database = database
+        self._duration_ms = int(seconds * 1000)
+        self.owner = secrets.token_hex(8)
+
+    def take(self, kind: str, keys: Collection[str]) -> list[Lease]:
+        """Those of `keys` that are free, now ours, sorted by key; others are left to their holders."""
+        clock = self._database.clock_ms()
+        free = sa.and_(
+            leases.c.kind == kind, leases.c.key.in_(sorted(keys)), leases.c.until_ms < clock
+        )
+        with self._database.write() as connection:
+            if self._database.is_postgresql:
+                connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+            before = sa.select(leases.c.key, leases.c.owner).where(free).order_by(leases.c.key)
+            rows = connection.execute(before.with_for_update(skip_locked=True)).all()
+            if not rows:
+                return []
+            broken = {row.key for row in rows if row.owner is not None}
+            taken = (
+                sa.update(leases)
+                .where(leases.c.kind == kind, leases.c.key.in_([row.key for row in rows]))
+                .values(
+                    owner=self.owner,
+                    fence=leases.c.fence + 1,
+                    until_ms=clock + self._duration_ms,
+                )
+                .returning(leases.c.key, leases.c.fence, leases.c.mark)
+            )
+            return sorted(
+                Lease(kind, key, self.owner, fence, mark, key in broken)
+                for key, fence, mark in connection.execute(taken)
+            )
+
+    def release(self, held: Sequence[Lease]) -> None:
+        """Give back what was not given back with the work's own commit; lost ones are left alone."""
+        if not held:
+            return
+        with self._database.write() as connection:
+            for lease in held:
+                ours = [
+                    leases.c[name] == getattr(lease, name)
+                    for name in ("kind", "key", "owner", "fence")
+                ]
+                connection.execute(sa.update(leases).where(*ours).values(owner=None, until_ms=0))
+
+
+_OURS: Final = [
+    leases.c[name] == sa.bindparam(f"b_{name}")
+    for name in ("kind", "key", "owner", "fence", "mark")
+]
+_MOVE: Final = sa.update(leases).where(*_OURS).values(mark=sa.bindparam("b_to"))
+_MOVE_AND_RELEASE: Final = _MOVE.values(until_ms=0, owner=None)
+
+
+def check_fences(
+    connection: sa.Connection, held: Sequence[Lease], marks: Sequence[int], *, release: bool
+) -> None:
+    """First step of a write transaction: prove that `held` (sorted) is still ours, move its marks by
+    compare-and-swap and, with `release`, give it back. Raises `LeaseLost`."""
+    rows: list[dict[str, Any]] = [
+        {
+            "b_kind": lease.kind,
+            "b_key": lease.key,
+            "b_owner": lease.owner,
+            "b_fence": lease.fence,
+            "b_mark": lease.mark,
+            "b_to": mark,
+        }
+        for lease, mark in zip(held, marks, strict=True)
+    ]
+    if connection.execute(_MOVE_AND_RELEASE if release else _MOVE, rows).rowcount != len(rows):
+        raise LeaseLost(f"{held[0].kind} {','.join(lease.key for lease in held)}")
