@@ -10,6 +10,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from sqlalchemy import (
+    URL,
     BigInteger,
     Column,
     Connection,
@@ -98,7 +99,8 @@ def _sqlite(path: Path, timeout_s: float) -> Engine:
             check_same_thread=False,
         )
 
-    made = create_engine(f"sqlite:///{path}", creator=connect, pool_size=2, hide_parameters=True)
+    url = URL.create("sqlite", database=str(path))
+    made = create_engine(url, creator=connect, pool_size=2, hide_parameters=True)
     event.listen(made, "connect", _on_connect)
     event.listen(made, "begin", _on_begin)
     return made

@@ -26,8 +26,8 @@ class Vault:
     """The only way to keys. Safe to share between threads; build one per process, after forking.
 
     `kek` is called when a key is first wrapped or unwrapped, so that a process starts without the
-    key-encryption key; opened keys are used for at most `cache_s` seconds, and that is also how
-    long a process that did not do the destroying may go on opening.
+    key-encryption key. Opened keys are used for at most `cache_s` seconds: that is how long a
+    process may go on opening what another one destroys.
 
     Methods raise `KeyUnavailable` when the key store or the key-encryption key is away and the
     cache does not help; other errors are said at each.

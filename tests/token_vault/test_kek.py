@@ -1,0 +1,97 @@
+"""The key-encryption key: a file of mode 0600, made once, or a clear refusal."""
+
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from contracts.errors import Misconfigured, Tampered, UnknownKey
+from tests.conftest import Spawn
+from token_vault import load_kek
+
+
+def test_made_on_first_use_and_the_same_ever_after(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "keyring.json"
+    sealed = load_kek(f"local:{path}").encrypt(b"key", b"place")
+    assert load_kek(f"local:{path}").decrypt(sealed, b"place") == b"key"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert [entry.name for entry in path.parent.iterdir()] == ["keyring.json"]
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644, 0o610])
+def test_refuses_a_file_that_others_may_use(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "keyring.json"
+    load_kek(f"local:{path}")
+    path.chmod(mode)
+    with pytest.raises(Misconfigured, match=f"mode {mode:04o}"):
+        load_kek(f"local:{path}")
+
+
+def test_accepts_a_stricter_mode(tmp_path: Path) -> None:
+    path = tmp_path / "keyring.json"
+    load_kek(f"local:{path}")
+    path.chmod(0o400)
+    load_kek(f"local:{path}")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b'{"primaryKeyId": 1, "key": "hunter2"}', b"\xff\xfehunter2"]
+)
+def test_refuses_what_is_not_a_keyring_without_quoting_it(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "keyring.json"
+    path.write_bytes(content)
+    path.chmod(0o600)
+    with pytest.raises(Misconfigured) as caught:
+        load_kek(f"local:{path}")
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert path.read_bytes() == content
+
+
+def test_says_where_no_keyring_can_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a directory")
+    with pytest.raises(Misconfigured, match=r"keyring\.json"):
+        load_kek(f"local:{tmp_path / 'file' / 'keyring.json'}")
+
+
+@pytest.mark.parametrize("uri", ["aws-kms://arn", "gcp-kms://x", "hcvault://x", "local:", "", "x"])
+def test_names_the_schemes_that_it_knows(uri: str) -> None:
+    with pytest.raises(Misconfigured, match=r"GATEWAY_KEK_URI.*local:"):
+        load_kek(uri)
+
+
+def test_another_key_is_unknown_and_a_change_is_tampering(tmp_path: Path) -> None:
+    kek, other = load_kek(f"local:{tmp_path / 'a.json'}"), load_kek(f"local:{tmp_path / 'b.json'}")
+    sealed = kek.encrypt(b"key", b"place")
+    with pytest.raises(UnknownKey):
+        other.decrypt(sealed, b"place")
+    with pytest.raises(Tampered):
+        kek.decrypt(sealed, b"other place")
+    with pytest.raises(Tampered):
+        kek.decrypt(sealed[:-1] + bytes([sealed[-1] ^ 1]), b"place")
+
+
+PROCESS = """
+import sys, time
+from pathlib import Path
+from token_vault import load_kek
+print("ready", flush=True)
+while not Path(sys.argv[2]).exists():
+    pass
+print("sealed", load_kek("local:" + sys.argv[1]).encrypt(b"key", b"place").hex(), flush=True)
+"""
+
+
+def test_processes_that_start_at_once_agree_on_one(tmp_path: Path, spawn: Spawn) -> None:
+    path, go = tmp_path / "keyring.json", tmp_path / "go"
+    here = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", PROCESS, path, go]
+    children = [spawn(command, env=here) for _ in range(6)]
+    for child in children:
+        child.wait_for("ready")
+    go.touch()
+    kek_outputs = [child.wait_for("sealed").split()[-1] for child in children if not child.wait()]
+    kek = load_kek(f"local:{path}")
+    assert [kek.decrypt(bytes.fromhex(line), b"place") for line in kek_outputs] == [b"key"] * 6
