@@ -1,0 +1,35 @@
+// Any kind of event, with its fields as JSON.
+
+import { get, happen } from "./api.js";
+import { byId, el, toast } from "./dom.js";
+import { lastMid } from "./phone.js";
+
+export async function startEvents() {
+  const { kinds } = await get("kinds");
+  const select = byId("event-kind");
+  const fields = byId("event-fields");
+  select.replaceChildren(...Object.keys(kinds).map((kind) => el("option", { value: kind }, kind.replaceAll("_", " "))));
+  const example = () => (fields.value = JSON.stringify(kinds[select.value], null, 2));
+  select.onchange = example;
+  example();
+  byId("event-form").onsubmit = async (event) => {
+    event.preventDefault();
+    try {
+      await happen(select.value, withMid(JSON.parse(fields.value || "{}")));
+      toast(`${select.value.replaceAll("_", " ")} sent`);
+    } catch (error) {
+      toast(error.message);
+    }
+  };
+}
+
+/** An empty message id stands for the last message of the conversation. */
+function withMid(fields) {
+  const mid = lastMid();
+  if (mid === null && (fields.mid === "" || fields.mids?.includes(""))) throw new Error("Write a message first");
+  return {
+    ...fields,
+    ...(fields.mid === "" ? { mid } : {}),
+    ...(fields.mids ? { mids: fields.mids.map((one) => one || mid) } : {}),
+  };
+}
