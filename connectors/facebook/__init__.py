@@ -1,0 +1,113 @@
+"""Facebook Pages: Messenger conversations of a Page."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any, ClassVar, Final
+
+from msgspec import UNSET
+
+from connectors.facebook.events import EVENTS
+from connectors.facebook.occasion import Occasion
+from connectors.facebook.reading import Known, Strange, read
+from connectors.facebook.shapes import Party
+from connectors.kit.meta.settings import MetaSettings
+from connectors.kit.rawjson import whole
+from connectors.kit.shape import Misshapen, Number, digest, milliseconds, moment
+from contracts import content
+from contracts.connector import Account, Connector, Event, Feature, Item, Unreadable
+from contracts.messages import clean_text
+
+__all__ = ["Facebook"]
+
+
+class Facebook(Connector):
+    """Source: https://developers.facebook.com/docs/messenger-platform/webhooks."""
+
+    name, channel, title = "facebook", "messenger", "Facebook Pages and Messenger"
+    features = (Feature("messages", ("pages_messaging", "pages_manage_metadata")),)
+    events: ClassVar[Mapping[str, Any]] = EVENTS
+    emits = (
+        content.MessageReceived,
+        content.MessageSent,
+        content.MessageEdited,
+        content.MessageReaction,
+        content.MessageDelivered,
+        content.MessageRead,
+        content.PostbackReceived,
+        content.ReferralReceived,
+        content.OptinChanged,
+        content.OrderReceived,
+        content.FeedbackReceived,
+        content.AccountLinkChanged,
+        content.ConversationHandover,
+        content.AccountNotice,
+        content.ProviderUnrecognized,
+    )
+
+    def __init__(self, settings: MetaSettings) -> None:
+        super().__init__(settings)
+        self._app_id = settings.app_id
+
+    def findings(self, today: date) -> tuple[str, ...]:
+        settings: MetaSettings = self.settings
+        return tuple(settings.findings(today))
+
+    def normalize(self, item: Item, account: Account) -> Iterator[Event | Unreadable]:
+        for piece in read(item.raw, item.route):
+            if isinstance(piece, Known):
+                for kind, value in piece.happenings:
+                    yield self._event(kind, value, piece, account)
+            elif isinstance(piece, Strange):
+                yield _unrecognized(piece)
+            else:
+                yield piece
+
+    def _event(self, kind: str, value: Any, piece: Known, account: Account) -> Event | Unreadable:
+        try:
+            return EVENTS[kind](self._occasion(kind, piece, account), value)
+        except Misshapen as problem:
+            return Unreadable(kind=kind, error=str(problem))
+
+    def _occasion(self, kind: str, piece: Known, account: Account) -> Occasion:
+        update = piece.update
+        sender = _id(update.sender)
+        recipient = _id(update.recipient)
+        page = piece.page
+        if page == _TEST_PAGE and recipient:
+            page = recipient
+        return Occasion(
+            account=account,
+            page=page,
+            sender=sender,
+            recipient=recipient,
+            ms=_milliseconds(update.timestamp, piece.entry_time),
+            kind=kind,
+            standby=True if piece.standby else UNSET,
+            app_id=self._app_id,
+        )
+
+
+_TEST_PAGE: Final = "0"
+"""The id of the entry in the dashboard's tests, which name the Page as recipient alone."""
+
+
+def _id(party: Party | None) -> str | None:
+    return None if party is None or party.id is None else str(party.id)
+
+
+def _milliseconds(*times: Number | None) -> int:
+    """Of the first that is there: an update's own, else its entry's."""
+    for time in times:
+        if time is not None:
+            return milliseconds(time)
+    raise Misshapen("no timestamp")
+
+
+def _unrecognized(piece: Strange) -> Event | Unreadable:
+    kind = clean_text(piece.kind)[:64]
+    try:
+        at = moment(_milliseconds(piece.time, piece.entry_time))
+    except Misshapen as problem:
+        return Unreadable(kind=kind, error=str(problem))
+    data = content.ProviderUnrecognized(kind=kind, item=whole(piece.raw))
+    return Event(content=data, key=f"unrecognized:{kind}:{digest(piece.raw)}", at=at)

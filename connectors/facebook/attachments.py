@@ -1,0 +1,57 @@
+"""Attachments of a message: the provider's types → ours."""
+
+from typing import Any, Final, Literal
+
+from msgspec import UNSET
+
+from connectors.kit.shape import attachment_id
+from contracts.content import Attachment
+
+_Kind = Literal["image", "video", "audio", "file", "sticker", "location", "share", "template"]
+
+KINDS: Final[dict[str, _Kind]] = {
+    "image": "image",
+    "audio": "audio",
+    "video": "video",
+    "file": "file",
+    "sticker": "sticker",
+    "location": "location",
+    "reel": "share",
+    "ig_reel": "share",
+    "post": "share",
+    "ig_post": "share",
+    "fallback": "share",
+    "template": "template",
+    "appointment_booking": "template",
+}
+"""An attachment's `type` → its kind; any other is `unknown` and keeps what came."""
+
+_SAID_BY_FIELDS: Final = {"url", "title"}
+
+
+def attachments(
+    account: str, message_id: str, given: list[dict[str, Any]]
+) -> tuple[Attachment, ...]:
+    """In the order of the message."""
+    return tuple(
+        _attachment(attachment_id(account, message_id, index), it) for index, it in enumerate(given)
+    )
+
+
+def _attachment(identifier: str, it: dict[str, Any]) -> Attachment:
+    provider_type = it.get("type")
+    kind = KINDS.get(provider_type) if isinstance(provider_type, str) else None
+    payload = it.get("payload")  # null for many fallbacks, whose url and title stand beside it
+    says = {**it, **payload} if isinstance(payload, dict) else it
+    plain = kind == provider_type and says.keys() - {"type", "payload"} <= _SAID_BY_FIELDS
+    return Attachment(
+        id=identifier,
+        kind=kind or "unknown",
+        name=_text(says.get("title")),
+        url=_text(says.get("url")),
+        original=UNSET if plain else it,
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,183 @@
+"""From an item's bytes to its updates, so that one that cannot be read hides no neighbour."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from connectors.facebook.events import EVENTS
+from connectors.facebook.shapes import Change, Entry, Update
+from connectors.kit.rawjson import UNREADABLE, elements, members, mend
+from connectors.kit.shape import Id, Number
+from contracts.connector import Unreadable
+
+Happenings = list[tuple[str, Any]]
+"""Kind and decoded value, in the order of the event table."""
+
+
+class Known(msgspec.Struct):
+    """An update that says one thing we know, or several."""
+
+    page: str
+    entry_time: Number | None
+    update: Update
+    happenings: Happenings
+    standby: bool = False
+
+
+class Strange(msgspec.Struct):
+    """A part of an entry that says nothing we know."""
+
+    kind: str
+    raw: bytes
+    entry_time: Number | None
+    time: Number | None = None
+
+
+Piece = Known | Strange | Unreadable
+
+_LISTS: Final = ("messaging", "standby", "changes")
+_QUOTED: Final = tuple(f'"{name}"'.encode() for name in _LISTS)
+_SAID_OF_ENTRY: Final = {"id", "time", "hop_context"}
+_TEST_FIELDS: Final = ("messag", "standby")
+
+_entry: Final = msgspec.json.Decoder(Entry)
+_entries: Final = msgspec.json.Decoder(list[Entry])
+_update: Final = msgspec.json.Decoder(Update)
+_change: Final = msgspec.json.Decoder(Change)
+_head: Final = msgspec.json.Decoder(Id | None)
+_time: Final = msgspec.json.Decoder(Number | None)
+
+
+def read(raw: bytes, page: str) -> Iterator[Piece]:
+    """The pieces of an item in order; `page` where an entry does not name one. Raises nothing."""
+    pieces = _at_once(raw, page)
+    yield from _piecewise(raw, page) if pieces is None else pieces
+
+
+def _at_once(raw: bytes, page: str) -> list[Piece] | None:
+    """All pieces by one typed decoding, or None when something needs a closer look."""
+    if b"\\u0000" in raw:
+        return None
+    try:
+        entries = [_entry.decode(raw)] if raw[:1] == b"{" else _entries.decode(raw)
+    except UNREADABLE:
+        return None
+    if any(raw.count(name) > len(entries) for name in _QUOTED):
+        return None  # a key twice: decoding kept the last alone
+    pieces: list[Piece] = []
+    for entry in entries:
+        whose = page if entry.id is None else str(entry.id)
+        for updates, standby in ((entry.messaging, False), (entry.standby, True)):
+            for update in updates:
+                happenings = happenings_of(update)
+                if not happenings:
+                    return None
+                pieces.append(Known(whose, entry.time, update, happenings, standby))
+        pieces += (_read_change(bytes(change), whose, entry.time) for change in entry.changes)
+    return pieces
+
+
+def happenings_of(update: Update) -> Happenings:
+    return [(kind, value) for kind in EVENTS if (value := getattr(update, kind)) is not None]
+
+
+def _piecewise(raw: bytes, page: str) -> Iterator[Piece]:
+    if raw[:1] != b"[":
+        yield from _pieces_of_entry(raw, page)
+        return
+    for entry in elements(raw):  # joined by ourselves from what could be decoded
+        yield from _pieces_of_entry(entry, page)
+
+
+def _pieces_of_entry(raw: bytes, page: str) -> Iterator[Piece]:
+    try:
+        found = list(members(raw))
+    except ValueError as error:
+        yield Unreadable(kind="entry", error=str(error))
+        return
+    time: Number | None = None
+    for key, value in found:
+        if key == "id":
+            identifier = _or_none(_head, value)
+            page = page if identifier is None else str(identifier)
+        elif key == "time":
+            time = _or_none(_time, value)
+    for key, value in found:
+        if key in _LISTS:
+            yield from (_read_element(key, element, page, time) for element in _listed(value))
+        elif key not in _SAID_OF_ENTRY:
+            named = b'{"%b":%b}' % (key.encode(), value)
+            yield Strange(key, named, time)
+
+
+def _read_element(key: str, raw: bytes, page: str, time: Number | None) -> Piece:
+    if key == "changes":
+        return _read_change(raw, page, time)
+    return _read_update(raw, page, time, standby=key == "standby")
+
+
+def _read_update(raw: bytes, page: str, time: Number | None, *, standby: bool) -> Piece:
+    error = ""
+    for form in (raw, mend(raw)):
+        if b"\\u0000" in form:
+            continue
+        try:
+            update = _update.decode(form)
+        except UNREADABLE as problem:
+            error = _in_words(problem)
+            continue
+        if happenings := happenings_of(update):
+            return Known(page, time, update, happenings, standby)
+        break
+    found = _members(raw)
+    names = [name for name in found if name not in ("sender", "recipient", "timestamp")]
+    known = next((name for name in names if name in EVENTS), None)
+    if known and error:
+        return Unreadable(kind=known, error=error)
+    own_time = _or_none(_time, found.get("timestamp", b""))
+    return Strange(next(iter(names), "messaging"), raw, time, own_time)
+
+
+def _read_change(raw: bytes, page: str, time: Number | None) -> Piece:
+    """The dashboard's test sends an update as the `value` of a change; other fields are new."""
+    try:
+        change = _change.decode(mend(raw))
+    except UNREADABLE:
+        return Strange("changes", raw, time)
+    if change.field.startswith(_TEST_FIELDS):
+        standby = change.field.startswith("standby")
+        piece = _read_update(bytes(change.value), page, time, standby=standby)
+        if isinstance(piece, Known):
+            return piece
+    return Strange(f"changes.{change.field}", raw, time)
+
+
+def _listed(value: bytes) -> list[bytes]:
+    try:
+        return list(elements(value))
+    except ValueError:
+        return [value]
+
+
+def _members(raw: bytes) -> dict[str, bytes]:
+    try:
+        return dict(members(raw))
+    except ValueError:
+        return {}
+
+
+def _or_none(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
+    try:
+        return decoder.decode(mend(raw))
+    except UNREADABLE:
+        return None
+
+
+def _in_words(problem: Exception) -> str:
+    """Without content: msgspec names types and places."""
+    if isinstance(problem, RecursionError):
+        return "nested too deeply"
+    if isinstance(problem, UnicodeDecodeError):
+        return "not UTF-8"
+    return str(problem)

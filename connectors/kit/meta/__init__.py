@@ -1,0 +1,1 @@
+"""What Meta's providers share: the callback URL, its signature, the app's settings."""

@@ -1,0 +1,106 @@
+"""Cutting JSON without parsing it, for bodies in which one part would hide its neighbours.
+
+Parsers refuse a whole text for one lone surrogate, one nesting too deep, one missing bracket. Here
+parts are told apart by brackets and quotes alone, without recursion.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for input that is not what it should be."""
+
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]++|[\]}]++|,', re.DOTALL)
+_BAD: Final = re.compile(
+    rb"\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}"  # a pair: fine
+    rb"|(\\u(?:[dD][89a-fA-F][\da-fA-F]{2}|0000)|\x00)"  # a lone surrogate, a NUL
+    rb"|([\x01-\x1f])"  # a control character that should have been escaped
+    rb"|\\.",
+    re.DOTALL,
+)
+_SPACE: Final = b" \t\r\n"
+_REPLACEMENT: Final = "\ufffd".encode()
+
+
+def mend(raw: bytes) -> bytes:
+    """`raw` with what parsers refuse in strings, and NUL, replaced by U+FFFD.
+
+    That is bytes that are not UTF-8 and escapes of lone surrogates. Escapes are otherwise kept.
+    """
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        raw = raw.decode(errors="replace").encode()
+    return _STRING.sub(lambda string: _BAD.sub(_mended, string[0]), raw)
+
+
+def elements(raw: bytes) -> Iterator[bytes]:
+    """The elements of the array `raw`, as they are; a truncated last one too.
+
+    Raises `ValueError` when it is not an array, or when more follows it.
+    """
+    return _parts(raw, b"[")
+
+
+def members(raw: bytes) -> Iterator[tuple[str, bytes]]:
+    """Key and value of the object `raw`, in order, duplicates too. Raises as `elements` does."""
+    for part in _parts(raw, b"{"):
+        key = _STRING.match(part)
+        if key is None:
+            raise ValueError("a member without a key")
+        value = part[key.end() :].lstrip(_SPACE)
+        if value[:1] == b":":
+            yield _text(key[0]), value[1:].strip(_SPACE)
+
+
+def whole(raw: bytes) -> Any:
+    """`raw` to put into a message: as JSON, or as text where it is not JSON even when mended."""
+    for form in (raw, mend(raw)):
+        try:
+            msgspec.json.decode(form)
+        except UNREADABLE:
+            continue
+        return msgspec.Raw(form)
+    return raw.decode(errors="replace").replace("\x00", "\ufffd")
+
+
+def _parts(raw: bytes, bracket: bytes) -> Iterator[bytes]:
+    raw = raw.removeprefix(b"\xef\xbb\xbf").strip(_SPACE)
+    if raw[:1] != bracket:
+        raise ValueError("not an array" if bracket == b"[" else "not an object")
+    depth, begin = 0, 1
+    for token in _TOKEN.finditer(raw):
+        start, first = token.start(), token[0][:1]
+        if first in b"[{":
+            depth += token.end() - start
+        elif first in b"]}":
+            depth -= token.end() - start
+            if depth <= 0:
+                if token.end() + depth != len(raw):
+                    raise ValueError("more follows it")
+                break
+        elif first == b"," and depth == 1:
+            yield raw[begin:start].strip(_SPACE)
+            begin = token.end()
+    end = len(raw) - 1 if depth <= 0 else len(raw)
+    if last := raw[begin:end].strip(_SPACE):
+        yield last
+
+
+def _mended(found: re.Match[bytes]) -> bytes:
+    if found[1]:
+        return _REPLACEMENT
+    if found[2]:
+        return b"\\u%04x" % found[2][0]
+    return found[0]
+
+
+def _text(string: bytes) -> str:
+    try:
+        return msgspec.json.decode(mend(string), type=str)
+    except UNREADABLE:
+        return string.decode(errors="replace")
