@@ -1,0 +1,20 @@
+"""What a connection keeps sealed: the account's id at the provider, and a name for people."""
+
+import msgspec
+
+
+class AccountDetails(msgspec.Struct, frozen=True):
+    """The plain content of a connection's `sealed`: `account` is the provider's id."""
+
+    account: str
+    name: str = ""
+
+
+def encode_details(details: AccountDetails) -> bytes:
+    """JSON, to be sealed under the connection's id."""
+    return msgspec.json.encode(details)
+
+
+def decode_details(plain: bytes) -> AccountDetails:
+    """The inverse of `encode_details`. Raises `msgspec.ValidationError`."""
+    return msgspec.json.decode(plain, type=AccountDetails)
