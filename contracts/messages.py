@@ -51,6 +51,8 @@ class Message(msgspec.Struct, Generic[C_co], frozen=True, kw_only=True):
     connection: str
     provider: str
     channel: str
+    late: Literal[True] | UnsetType = UNSET
+    """Present when it was held back first (parked, unrouted): newer ones may precede it."""
     data: C_co
     sequence: (
         Annotated[str, msgspec.Meta(extra_json_schema={"pattern": r"^\d{20}$"})] | UnsetType
