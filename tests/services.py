@@ -94,6 +94,13 @@ def _no_postgres_server() -> str | None:
     return None
 
 
+def _no_bare_tree() -> str | None:
+    if os.geteuid() != 0:
+        return "only root may make a bare Debian tree and enter it"
+    absent = [name for name in ("debootstrap", "unshare", "nsenter") if _program(name) is None]
+    return f"{', '.join(absent)} not installed" if absent else None
+
+
 def _no_program(name: str) -> Callable[[], str | None]:
     return lambda: None if _program(name) else f"{name} is not installed"
 
@@ -105,6 +112,7 @@ SERVICES: dict[str, Callable[[], str | None]] = {
     "redis_server": _no_program("redis-server"),
     "rabbitmq": _no_rabbitmq,
     "chromium": _no_program("chromium"),
+    "debootstrap": _no_bare_tree,
 }
 
 
