@@ -5,14 +5,20 @@ from pathlib import Path
 
 import msgspec
 
+from connectors.registry import PROVIDERS
 from contracts.settings import Settings, environment, load
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
 
 
-def test_every_setting_is_there_with_its_default() -> None:
+def test_every_setting_is_there() -> None:
+    named = set(re.findall(r"^(\w+)=", EXAMPLE.read_text(), re.MULTILINE))
+    kinds: list[type[msgspec.Struct]] = [Settings, *(provider.settings for provider in PROVIDERS)]
+    settings = {field.encode_name for kind in kinds for field in msgspec.structs.fields(kind)}
+    assert named == settings
+
+
+def test_the_example_is_the_default() -> None:
     text = EXAMPLE.read_text()
-    for setting in msgspec.structs.fields(Settings):
-        assert re.search(rf"^{setting.encode_name}=", text, re.MULTILINE), setting.encode_name
     example = {name: value for name, value in environment(EXAMPLE).items() if f"\n{name}=" in text}
     assert load(Settings, example) == Settings()
