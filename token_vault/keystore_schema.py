@@ -62,6 +62,19 @@ SCHEMA = Table("keystore_schema", METADATA, Column("version", Integer, primary_k
 VERSION = 1
 UPGRADE_LOCK = 0x6B657973  # "keys", as a PostgreSQL advisory lock
 
+WRITE_ANEW = (
+    "SET LOCAL lock_timeout = '5s'",
+    "LOCK TABLE keys IN ACCESS EXCLUSIVE MODE",
+    "CREATE TEMPORARY TABLE kept_keys ON COMMIT DROP AS SELECT * FROM keys",
+    "TRUNCATE keys",
+    "INSERT INTO keys SELECT * FROM kept_keys",
+)
+"""Old row versions stay behind with the old file, which PostgreSQL empties at commit.
+
+VACUUM FULL does not do: it copies a dead row while any transaction of the whole server, be it of
+another database, is older than the row's death.
+"""
+
 
 def engine(url: str, timeout_s: float) -> Engine:
     """An engine for `sqlite:///path` or `postgresql://…`; connects to nothing yet.
@@ -170,15 +183,13 @@ def scrub(engine: Engine) -> None:
     """Make bytes that were overwritten leave the database's files as well.
 
     SQLite: they are zeroed in the file (secure_delete); the log is written back and emptied.
-    PostgreSQL: an old row version stays in its page until the table is rewritten, so rewrite it:
-    it is small. Raises `KeyUnavailable` when others keep the database busy.
+    PostgreSQL: the table, which is small, is written anew (WRITE_ANEW). Raises `KeyUnavailable`
+    when others keep the log of SQLite busy.
     """
     if engine.dialect.name == "postgresql":
-        with engine.connect() as connection:
-            connection.execution_options(isolation_level="AUTOCOMMIT")
-            connection.execute(text("SET lock_timeout = '5s'"))
-            connection.execute(text("VACUUM (FULL) keys"))
-            connection.execute(text("RESET lock_timeout"))
+        with begin(engine, "write") as connection:
+            for statement in WRITE_ANEW:
+                connection.execute(text(statement))
         return
     with engine.connect() as connection:
         busy: Any = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar()

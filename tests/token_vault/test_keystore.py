@@ -3,6 +3,7 @@
 import secrets
 import stat
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -10,7 +11,7 @@ import pytest
 
 from contracts.errors import KeyUnavailable, Misconfigured
 from tests.conftest import Spawn
-from tests.services import PrivatePostgres
+from tests.services import PrivatePostgres, fresh_database
 from token_vault import KeyStore
 from token_vault.keystore import KeyRow
 
@@ -118,11 +119,11 @@ def test_destroyed_bytes_leave_the_files_of_sqlite(sqlite_url: str, tmp_path: Pa
     store = KeyStore(sqlite_url)
     store.create()
     store.add([key(wrapped=wrapped), key("other", wrapped=kept)])
-    assert any(wrapped in path.read_bytes() for path in tmp_path.iterdir())
+    assert any(_remains(wrapped, path.read_bytes()) for path in tmp_path.iterdir())
     store.destroy("acme", ["tenant-data"], erasure="tenant", tenant="acme", detail="")
     files = [path.read_bytes() for path in tmp_path.iterdir()]
     store.close()
-    assert not any(wrapped in content for content in files)
+    assert not any(_remains(wrapped, content) for content in files)
     assert any(kept in content for content in files)
 
 
@@ -137,7 +138,7 @@ def test_destroyed_in_sqlite_while_others_read_is_said(sqlite_url: str, tmp_path
             store.destroy("acme", ["tenant-data"], erasure="tenant", tenant="acme", detail="")
         assert store.any_live() is None
     store.destroy("acme", ["tenant-data"], erasure="tenant", tenant="acme", detail="")
-    assert not any(wrapped in path.read_bytes() for path in tmp_path.iterdir())
+    assert not any(_remains(wrapped, path.read_bytes()) for path in tmp_path.iterdir())
     assert len(store.journal()) == 1
     store.close()
     reader.close()
@@ -145,20 +146,56 @@ def test_destroyed_in_sqlite_while_others_read_is_said(sqlite_url: str, tmp_path
 
 @pytest.mark.postgres
 def test_destroyed_bytes_leave_the_table_of_postgresql(postgres_url: str) -> None:
-    wrapped = secrets.token_bytes(300)
+    """Also while another database of the same server has an older transaction open."""
+    wrapped, kept = secrets.token_bytes(300), secrets.token_bytes(300)
+    store = KeyStore(postgres_url)
+    with fresh_database() as elsewhere, psycopg.connect(elsewhere) as older:
+        older.execute("SELECT pg_current_xact_id()")
+        store.create()
+        store.add([key(wrapped=wrapped), key("other", wrapped=kept)])
+        before = _table_file(postgres_url)
+        store.destroy("acme", ["tenant-data"], erasure="tenant", tenant="acme", detail="")
+        after = _table_file(postgres_url)
+    found = store.read("other", ["tenant-data"]), store.any_live()
+    store.close()
+    assert (_remains(wrapped, before), _remains(wrapped, after)) == (True, False)
+    assert found == ({"tenant-data": key("other", wrapped=kept)}, key("other", wrapped=kept))
+
+
+@pytest.mark.postgres
+def test_readers_in_postgresql_never_miss_a_key_while_another_is_destroyed(
+    postgres_url: str,
+) -> None:
     store = KeyStore(postgres_url)
     store.create()
-    store.add([key(wrapped=wrapped), key("other")])
-    with psycopg.connect(postgres_url, autocommit=True) as admin:
-        assert wrapped in _table_file(admin)
-        store.destroy("acme", ["tenant-data"], erasure="tenant", tenant="acme", detail="")
-        assert wrapped not in _table_file(admin)
+    store.add([key(str(n)) for n in range(60)] + [key("kept")])
+
+    def destroy(numbers: range) -> None:
+        for n in numbers:
+            store.destroy(str(n), ["tenant-data"], erasure="tenant", tenant=str(n), detail="")
+
+    with ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(destroy, range(half, 60, 2)) for half in (0, 1)]
+        reads = 0
+        while not all(job.done() for job in running):
+            assert store.read("kept", ["tenant-data"]) == {"tenant-data": key("kept")}
+            reads += 1
+    for job in running:
+        job.result()
+    assert reads > 60
+    assert len(store.journal()) == 60
     store.close()
 
 
-def _table_file(admin: psycopg.Connection) -> bytes:
-    admin.execute("CHECKPOINT")
-    row = admin.execute("SELECT pg_read_binary_file(pg_relation_filepath('keys'))").fetchone()
+def _remains(wrapped: bytes, content: bytes) -> bool:
+    """Whether any part of a destroyed key is left, be it only eight bytes."""
+    return any(wrapped[at : at + 8] in content for at in range(len(wrapped) - 7))
+
+
+def _table_file(url: str) -> bytes:
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute("CHECKPOINT")
+        row = admin.execute("SELECT pg_read_binary_file(pg_relation_filepath('keys'))").fetchone()
     assert row is not None
     content: bytes = row[0]
     return content
@@ -174,6 +211,9 @@ def test_a_database_that_was_away_is_used_again(private_postgres: PrivatePostgre
         store.any_live()
     private_postgres.start()
     assert store.any_live() == key()
+    private_postgres.stop()
+    private_postgres.start()
+    assert store.any_live() == key(), "a restart that nobody saw"
     store.close()
 
 
