@@ -8,8 +8,7 @@ from msgspec import UNSET
 
 from connectors.facebook.events import EVENTS
 from connectors.facebook.occasion import Occasion
-from connectors.facebook.reading import Known, Strange, read
-from connectors.facebook.shapes import Party
+from connectors.facebook.reading import Known, Strange, id_of, read
 from connectors.kit.meta.settings import MetaSettings
 from connectors.kit.rawjson import whole
 from connectors.kit.shape import Misshapen, Number, digest, milliseconds, moment
@@ -70,8 +69,8 @@ class Facebook(Connector):
 
     def _occasion(self, kind: str, piece: Known, account: Account) -> Occasion:
         update = piece.update
-        sender = _id(update.sender)
-        recipient = _id(update.recipient)
+        sender = id_of(update.sender)
+        recipient = id_of(update.recipient)
         page = piece.page
         if page == _TEST_PAGE and recipient:
             page = recipient
@@ -80,7 +79,7 @@ class Facebook(Connector):
             page=page,
             sender=sender,
             recipient=recipient,
-            ms=_milliseconds(update.timestamp, piece.entry_time),
+            ms=_ms(piece.entry_time if update.timestamp is None else update.timestamp),
             kind=kind,
             standby=True if piece.standby else UNSET,
             app_id=self._app_id,
@@ -91,23 +90,21 @@ _TEST_PAGE: Final = "0"
 """The id of the entry in the dashboard's tests, which name the Page as recipient alone."""
 
 
-def _id(party: Party | None) -> str | None:
-    return None if party is None or party.id is None else str(party.id)
-
-
-def _milliseconds(*times: Number | None) -> int:
-    """Of the first that is there: an update's own, else its entry's."""
-    for time in times:
-        if time is not None:
-            return milliseconds(time)
-    raise Misshapen("no timestamp")
+def _ms(time: Number | None) -> int:
+    if time is None:
+        raise Misshapen("no timestamp")
+    return milliseconds(time)
 
 
 def _unrecognized(piece: Strange) -> Event | Unreadable:
     kind = clean_text(piece.kind)[:64]
     try:
-        at = moment(_milliseconds(piece.time, piece.entry_time))
-    except Misshapen as problem:
-        return Unreadable(kind=kind, error=str(problem))
+        ms = _ms(piece.time)
+    except Misshapen:  # what it calls a timestamp may be none
+        try:
+            ms = _ms(piece.entry_time)
+        except Misshapen as problem:
+            return Unreadable(kind=kind, error=str(problem))
     data = content.ProviderUnrecognized(kind=kind, item=whole(piece.raw))
-    return Event(content=data, key=f"unrecognized:{kind}:{digest(piece.raw)}", at=at)
+    key = f"unrecognized:{kind}:{ms}:{digest(piece.raw)}"
+    return Event(content=data, key=key, at=moment(ms), contact=piece.sender)

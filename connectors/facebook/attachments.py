@@ -43,7 +43,8 @@ def _attachment(identifier: str, it: dict[str, Any]) -> Attachment:
     kind = KINDS.get(provider_type) if isinstance(provider_type, str) else None
     payload = it.get("payload")  # null for many fallbacks, whose url and title stand beside it
     says = {**it, **payload} if isinstance(payload, dict) else it
-    plain = kind == provider_type and says.keys() - {"type", "payload"} <= _SAID_BY_FIELDS
+    told = says.keys() - {"type", "payload"} <= _SAID_BY_FIELDS
+    plain = told and kind is not None and kind == provider_type
     return Attachment(
         id=identifier,
         kind=kind or "unknown",

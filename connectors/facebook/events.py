@@ -21,6 +21,7 @@ from connectors.kit.shape import (
     given,
     milliseconds,
     moment,
+    named,
     text_of,
     whole_number,
 )
@@ -52,7 +53,7 @@ def echo(on: Occasion, it: shapes.Message) -> Event:
 
 
 def edited(on: Occasion, it: shapes.Edit) -> Event:
-    user, mid, revision = on.user, str(it.mid), whole_number(it.num_edit, "num_edit")
+    user, mid, revision = on.user, named(it.mid, "mid"), whole_number(it.num_edit, "num_edit")
     who = on.from_page(user) if on.sender == on.page else on.from_contact(user)
     data = content.MessageEdited(**who, message_id=mid, revision=revision, text=given(it.text))
     return on.event(data, on.key(mid, revision), user)
@@ -80,7 +81,7 @@ _REACTIONS: Final[Mapping[str, Literal["added", "removed"]]] = {
 
 
 def reaction(on: Occasion, it: shapes.Reaction) -> Event:
-    user, mid = on.user, str(it.mid)
+    user, mid = on.user, named(it.mid, "mid")
     action = _REACTIONS.get(it.action)
     if action is None:
         raise Misshapen("reaction.action is neither react nor unreact")
@@ -95,12 +96,12 @@ def postback(on: Occasion, it: shapes.Postback) -> Event:
     user = on.user
     data = content.PostbackReceived(
         **on.from_contact(user),
-        message_id=text_of(it.mid),
+        message_id=text_of(it.mid or None),
         title=it.title,
         payload=it.payload,
         referral=_referral(it.referral),
     )
-    if it.mid is not None:
+    if it.mid:
         return on.event(data, on.key(it.mid), user)
     return on.event(data, on.key(user, on.ms, digest((it.payload or "").encode())), user)
 
@@ -191,7 +192,7 @@ def account_linking(on: Occasion, it: shapes.AccountLinking) -> Event:
 
 
 def response_feedback(on: Occasion, it: shapes.ResponseFeedback) -> Event:
-    user, mid = on.user, text_of(it.mid)
+    user, mid = on.user, text_of(it.mid or None)
     data = content.FeedbackReceived(**on.from_contact(user), feedback=it.feedback, message_id=mid)
     return on.event(data, on.key(user, on.ms, it.mid or ""), user)
 
@@ -226,7 +227,7 @@ EVENTS: Final[Mapping[str, Callable[[Occasion, Any], Event]]] = {
 
 def _message(on: Occasion, it: shapes.Message) -> dict[str, Any]:
     """The fields that messages of both directions share."""
-    mid = str(it.mid)
+    mid = named(it.mid, "mid")
     fields: dict[str, Any] = {"message_id": mid, "text": it.text}
     if it.attachments:
         fields["attachments"] = attachments(on.account.id, mid, it.attachments)
@@ -240,7 +241,7 @@ def _message(on: Occasion, it: shapes.Message) -> dict[str, Any]:
     if it.referral is not None:
         fields["referral"] = _referral(it.referral)
     if it.commands:
-        fields["commands"] = tuple(command.name for command in it.commands)
+        fields["commands"] = tuple(str(command.get("name", "")) for command in it.commands)
     return fields
 
 

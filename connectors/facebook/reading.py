@@ -6,8 +6,8 @@ from typing import Any, Final
 import msgspec
 
 from connectors.facebook.events import EVENTS
-from connectors.facebook.shapes import Change, Entry, Update
-from connectors.kit.rawjson import UNREADABLE, elements, members, mend
+from connectors.facebook.shapes import Change, Entry, Party, Update
+from connectors.kit.rawjson import UNREADABLE, elements, has_nul, members, mend, too_deep
 from connectors.kit.shape import Id, Number
 from contracts.connector import Unreadable
 
@@ -32,6 +32,7 @@ class Strange(msgspec.Struct):
     raw: bytes
     entry_time: Number | None
     time: Number | None = None
+    sender: str | None = None
 
 
 Piece = Known | Strange | Unreadable
@@ -46,6 +47,7 @@ _entries: Final = msgspec.json.Decoder(list[Entry])
 _update: Final = msgspec.json.Decoder(Update)
 _change: Final = msgspec.json.Decoder(Change)
 _head: Final = msgspec.json.Decoder(Id | None)
+_party: Final = msgspec.json.Decoder(Party)
 _time: Final = msgspec.json.Decoder(Number | None)
 
 
@@ -57,7 +59,7 @@ def read(raw: bytes, page: str) -> Iterator[Piece]:
 
 def _at_once(raw: bytes, page: str) -> list[Piece] | None:
     """All pieces by one typed decoding, or None when something needs a closer look."""
-    if b"\\u0000" in raw:
+    if has_nul(raw) or too_deep(raw):
         return None
     try:
         entries = [_entry.decode(raw)] if raw[:1] == b"{" else _entries.decode(raw)
@@ -78,6 +80,10 @@ def _at_once(raw: bytes, page: str) -> list[Piece] | None:
     return pieces
 
 
+def id_of(party: Party | None) -> str | None:
+    return None if party is None or party.id is None else str(party.id)
+
+
 def happenings_of(update: Update) -> Happenings:
     return [(kind, value) for kind in EVENTS if (value := getattr(update, kind)) is not None]
 
@@ -86,7 +92,7 @@ def _piecewise(raw: bytes, page: str) -> Iterator[Piece]:
     if raw[:1] != b"[":
         yield from _pieces_of_entry(raw, page)
         return
-    for entry in elements(raw):  # joined by ourselves from what could be decoded
+    for entry in _listed(raw):
         yield from _pieces_of_entry(entry, page)
 
 
@@ -107,7 +113,7 @@ def _pieces_of_entry(raw: bytes, page: str) -> Iterator[Piece]:
         if key in _LISTS:
             yield from (_read_element(key, element, page, time) for element in _listed(value))
         elif key not in _SAID_OF_ENTRY:
-            named = b'{"%b":%b}' % (key.encode(), value)
+            named = b"{%b:%b}" % (msgspec.json.encode(key), value)
             yield Strange(key, named, time)
 
 
@@ -119,29 +125,40 @@ def _read_element(key: str, raw: bytes, page: str, time: Number | None) -> Piece
 
 def _read_update(raw: bytes, page: str, time: Number | None, *, standby: bool) -> Piece:
     error = ""
-    for form in (raw, mend(raw)):
-        if b"\\u0000" in form:
-            continue
-        try:
-            update = _update.decode(form)
-        except UNREADABLE as problem:
-            error = _in_words(problem)
-            continue
+    try:
+        update = _decoded(raw)
+    except UNREADABLE as problem:
+        error = _in_words(problem)
+    else:
         if happenings := happenings_of(update):
             return Known(page, time, update, happenings, standby)
-        break
     found = _members(raw)
     names = [name for name in found if name not in ("sender", "recipient", "timestamp")]
     known = next((name for name in names if name in EVENTS), None)
     if known and error:
         return Unreadable(kind=known, error=error)
     own_time = _or_none(_time, found.get("timestamp", b""))
-    return Strange(next(iter(names), "messaging"), raw, time, own_time)
+    sender = id_of(_or_none(_party, found.get("sender", b"")))
+    whose = None if sender == page else sender
+    return Strange(next(iter(names), "messaging"), raw, time, own_time, whose)
+
+
+def _decoded(raw: bytes) -> Update:
+    if too_deep(raw):
+        raise RecursionError
+    if not has_nul(raw):
+        try:
+            return _update.decode(raw)
+        except UNREADABLE:
+            pass  # once more, without what parsers refuse in text
+    return _update.decode(mend(raw))
 
 
 def _read_change(raw: bytes, page: str, time: Number | None) -> Piece:
     """The dashboard's test sends an update as the `value` of a change; other fields are new."""
     try:
+        if too_deep(raw):
+            raise RecursionError
         change = _change.decode(mend(raw))
     except UNREADABLE:
         return Strange("changes", raw, time)
@@ -154,6 +171,8 @@ def _read_change(raw: bytes, page: str, time: Number | None) -> Piece:
 
 
 def _listed(value: bytes) -> list[bytes]:
+    if value == b"null":
+        return []
     try:
         return list(elements(value))
     except ValueError:

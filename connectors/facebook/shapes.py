@@ -37,10 +37,6 @@ class Referral(msgspec.Struct):
     ads_context_data: dict[str, Any] | None = None
 
 
-class Command(msgspec.Struct):
-    name: str
-
-
 class Message(msgspec.Struct):
     mid: Id
     text: str | None = None
@@ -48,8 +44,8 @@ class Message(msgspec.Struct):
     quick_reply: QuickReply | None = None
     reply_to: ReplyTo | None = None
     referral: Referral | None = None
-    commands: list[Command] | None = None
-    is_echo: bool = False
+    commands: list[dict[str, Any]] | None = None
+    is_echo: bool | None = None
     app_id: Id | None = None
     metadata: str | None = None
 

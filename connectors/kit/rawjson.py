@@ -22,6 +22,7 @@ _BAD: Final = re.compile(
     rb"|\\.",
     re.DOTALL,
 )
+_DEEPEST: Final = 100
 _SPACE: Final = b" \t\r\n"
 _REPLACEMENT: Final = "\ufffd".encode()
 
@@ -36,6 +37,27 @@ def mend(raw: bytes) -> bytes:
     except UnicodeDecodeError:
         raw = raw.decode(errors="replace").encode()
     return _STRING.sub(lambda string: _BAD.sub(_mended, string[0]), raw)
+
+
+def has_nul(raw: bytes) -> bool:
+    """Whether text in `raw` may contain NUL; what `mend` returned contains none."""
+    return b"\\u0000" in raw
+
+
+def too_deep(raw: bytes) -> bool:
+    """Whether `raw` nests deeper than readers further on should have to bear: 100 levels."""
+    if raw.count(b"{") + raw.count(b"[") <= _DEEPEST:
+        return False
+    depth = 0
+    for token in _TOKEN.finditer(raw):
+        first, length = token[0][:1], token.end() - token.start()
+        if first in b"[{":
+            depth += length
+            if depth > _DEEPEST:
+                return True
+        elif first in b"]}":
+            depth -= length
+    return False
 
 
 def elements(raw: bytes) -> Iterator[bytes]:
@@ -59,7 +81,7 @@ def members(raw: bytes) -> Iterator[tuple[str, bytes]]:
 
 def whole(raw: bytes) -> Any:
     """`raw` to put into a message: as JSON, or as text where it is not JSON even when mended."""
-    for form in (raw, mend(raw)):
+    for form in () if too_deep(raw) else (raw, mend(raw)):
         try:
             msgspec.json.decode(form)
         except UNREADABLE:

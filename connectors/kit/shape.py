@@ -50,6 +50,13 @@ def text_of(identifier: Id | None) -> str | UnsetType:
     return UNSET if identifier is None else str(identifier)
 
 
+def named(identifier: Id, place: str) -> str:
+    """An id as text that something must have. Raises `Misshapen` when it is empty."""
+    if identifier == "":
+        raise Misshapen(f"{place} is empty")
+    return str(identifier)
+
+
 def whole_number(value: Id, place: str) -> int:
     """A count given as number or text. Raises `Misshapen`."""
     try:
