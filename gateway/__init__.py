@@ -1,0 +1,1 @@
+"""The HTTP edge, the operator console and the command line."""

@@ -1,0 +1,106 @@
+"""The edge's composition root: builds the parts, routes to them, starts and stops them."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
+
+from connectors.registry import build
+from contracts.errors import GatewayError
+from contracts.settings import Settings
+from gateway import problems
+from gateway.consumers import ConsumerCalls
+from gateway.health import Health
+from gateway.messages import Messages
+from gateway.operations import Operation, Table
+from gateway.parts import Parts
+from gateway.webhooks import PREFIX
+from storage.consumers import Consumers
+from storage.migrate import is_ready
+from token_vault import open_vault
+from workers.queue import Queue
+
+FIRST_KEY_S: Final = 0.5
+"""How long the start waits for the first run key; without it the edge starts, and answers 503."""
+
+
+def create_app(settings: Settings, environ: Mapping[str, str]) -> "Edge":
+    """The edge for `settings`; providers take theirs from `environ`. Connects to nothing yet.
+
+    Raises `Misconfigured`.
+    """
+    return Edge(Parts(settings, build(environ), open_vault(settings), Queue(settings.broker)))
+
+
+class Edge(Starlette):
+    """The application. Deliveries pass Starlette's routing and middleware by: they cost time and
+    do nothing for them.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        table = Table(_operations(parts), parts.auth, parts.metrics)
+        super().__init__(
+            routes=table.routes(),
+            lifespan=_lifespan,
+            exception_handlers={
+                GatewayError: problems.of_gateway_error,
+                HTTPException: problems.of_http_error,
+                Exception: problems.of_fault,
+            },
+        )
+        self.router.redirect_slashes = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the lifespan."""
+        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+            await self.parts.webhooks(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    def let_go(self) -> None:
+        """The server is about to stop: readers that wait are answered now."""
+        self.parts.wake.close()
+
+
+def _operations(parts: Parts) -> list[Operation]:
+    log, threads, reader, database = parts.log, parts.threads, parts.reader, parts.database
+    checks = {
+        "database": lambda: is_ready(database),
+        "key_store": lambda: bool(parts.vault.days() or True),
+    }
+    return [
+        *Messages(reader, log, threads).operations(),
+        *ConsumerCalls(Consumers(database), log, reader, threads).operations(),
+        *Health(checks, threads, parts.metrics).operations(),
+    ]
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(edge: Edge) -> AsyncIterator[None]:
+    parts = edge.parts
+    first_key = asyncio.create_task(parts.run_keys.renew())
+    parts.inbox.start()
+    parts.nudges.start()
+    await asyncio.wait([first_key], timeout=FIRST_KEY_S)
+    kept = [
+        first_key,
+        asyncio.create_task(parts.run_keys.keep()),
+        asyncio.create_task(parts.refused.keep()),
+        asyncio.create_task(parts.source.run()),
+    ]
+    try:
+        yield
+    finally:
+        edge.let_go()
+        await parts.inbox.stop()
+        for task in kept:
+            task.cancel()
+        await asyncio.gather(*kept, return_exceptions=True)
+        await parts.refused.flush(ended=True)
+        await asyncio.to_thread(parts.nudges.stop)
+        await asyncio.to_thread(parts.close)

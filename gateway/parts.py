@@ -1,0 +1,108 @@
+"""Everything the edge is made of, built once and passed on."""
+
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from connectors.registry import Registry
+from contracts.settings import Settings
+from gateway.auth import Auth
+from gateway.metrics import Metrics
+from gateway.nudges import Nudges
+from gateway.reading import Reader
+from gateway.refused import ELSEWHERE, Refused, Span
+from gateway.run_keys import RunKeys
+from gateway.threads import Threads
+from gateway.wake import Wake, source
+from gateway.webhooks import Webhooks
+from storage.api_keys import ApiKeys
+from storage.database import Database, now_ms
+from storage.gaps import Gaps, gap
+from storage.inbox import Inbox, InboxWriter, NewItem, RunKey
+from storage.inbox_writers import inbox_writer
+from storage.log import MessageLog
+from token_vault import Vault
+
+
+class Jobs(Protocol):
+    """What the edge asks of the workers; each raises `Unavailable` when the broker is away."""
+
+    def nudge(self, lanes: Sequence[int]) -> None: ...
+
+    def replay(self, replay: str) -> None: ...
+
+
+class Parts:
+    """The parts of one edge; connects to nothing until they are started."""
+
+    def __init__(self, settings: Settings, registry: Registry, vault: Vault, jobs: Jobs) -> None:
+        self.settings, self.registry, self.vault, self.jobs = settings, registry, vault, jobs
+        self.metrics = Metrics()
+        self.threads = Threads()
+        self.database = Database(settings.database)
+        self.log = MessageLog(self.database)
+        self.keys = ApiKeys(self.database)
+        self.auth = Auth(self.keys, self.threads, self.metrics)
+        self.wake = Wake()
+        listen_url = settings.database_listen_url or settings.database
+        self.source = source(settings.database, listen_url, self.wake)
+        self.reader = Reader(self.log, vault, self.wake, self.threads, self.metrics)
+        self.run_keys = RunKeys(vault.run_sealer)
+        self.nudges = Nudges(jobs.nudge, self.metrics)
+        writer = Measured(inbox_writer(settings.database), self.metrics)
+        self.inbox = Inbox(writer, self.nudges.committed)
+        spans = HashedSpans(vault, Gaps(self.database))
+        self.refused = Refused(spans.add, now_ms)
+        self.webhooks = Webhooks(
+            registry.endpoints, self.inbox, self.run_keys, self.refused, self.metrics
+        )
+        self.metrics.watch("pull_waiters", "Readers that wait", lambda: self.wake.waiting)
+        self.metrics.watch("refused_routes", "Routes refused, untold", lambda: len(self.refused))
+
+    def close(self) -> None:
+        """Let go of threads, connections and keys."""
+        self.threads.close()
+        self.database.close()
+        self.vault.close()
+
+
+class Measured:
+    """An inbox writer whose batches are counted."""
+
+    def __init__(self, writer: InboxWriter, metrics: Metrics) -> None:
+        self._writer = writer
+        self._batches, self._commits = metrics.batches, metrics.commits
+
+    async def write(self, key: RunKey, items: Sequence[NewItem]) -> None:
+        """As the writer's own."""
+        began = time.perf_counter()
+        await self._writer.write(key, items)
+        self._commits.observe(time.perf_counter() - began)
+        self._batches.observe(len(items))
+
+    async def close(self) -> None:
+        """As the writer's own."""
+        await self._writer.close()
+
+
+class HashedSpans:
+    """Stores refused spans as gaps, under the keyed hash of their route."""
+
+    def __init__(self, vault: Vault, gaps: Gaps) -> None:
+        self._vault = vault
+        self._gaps = gaps
+
+    def add(self, spans: Sequence[Span]) -> None:
+        """Raises `GatewayError` while the store or the key store is away."""
+        keys = self._vault.deployment()
+        self._gaps.add(
+            [
+                gap(
+                    None if span[:2] == ELSEWHERE else keys.hash("route", *span[:2]),
+                    span.from_ms,
+                    span.until_ms,
+                    "refused",
+                )
+                for span in spans
+            ]
+        )

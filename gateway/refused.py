@@ -1,0 +1,93 @@
+"""Remembers what the edge had to refuse, until the store is back and can be told."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+import structlog
+
+from contracts.errors import GatewayError
+
+log = structlog.get_logger()
+
+MOST_ROUTES: Final = 10_000
+LOOK_S: Final = 1.0
+QUIET_MS: Final = 1_000
+"""A span ends when nothing was refused for so long."""
+LONGEST_MS: Final = 60_000
+"""A span that goes on is told in parts, where the store can be told at all."""
+
+Route = tuple[str, str]
+ELSEWHERE: Final[Route] = ("", "")
+"""Stands for all routes beyond the bound."""
+
+
+class Span(NamedTuple):
+    """When a route's deliveries were refused: first and last time, and how many."""
+
+    provider: str
+    route: str
+    from_ms: int
+    until_ms: int
+    refused: int
+
+
+class Refused:
+    """The spans of one process; bounded, so that a long outage cannot fill its memory."""
+
+    def __init__(
+        self, store: Callable[[Sequence[Span]], None], clock_ms: Callable[[], int]
+    ) -> None:
+        """`store` blocks, and raises `GatewayError` as long as the store is away."""
+        self._store = store
+        self._clock_ms = clock_ms
+        self._spans: dict[Route, list[int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._spans)
+
+    def note(self, provider: str, route: str, at_ms: int) -> None:
+        """One delivery for this route was answered 503."""
+        key = (provider, route)
+        span = self._spans.get(key)
+        if span is None and len(self._spans) >= MOST_ROUTES:
+            key = ELSEWHERE
+            span = self._spans.get(key)
+        if span is None:
+            self._spans[key] = [at_ms, at_ms, 1]
+        else:
+            span[1] = at_ms
+            span[2] += 1
+
+    async def keep(self) -> None:
+        """Tell the store of spans that are over, for ever."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if self._spans:
+                await self.flush()
+
+    async def flush(self, *, ended: bool = False) -> bool:
+        """Store the spans that are over, or all with `ended`; False while the store is away."""
+        now = self._clock_ms()
+        over = {
+            key: span
+            for key, span in self._spans.items()
+            if ended or now - span[1] >= QUIET_MS or now - span[0] >= LONGEST_MS
+        }
+        if not over:
+            return True
+        for key in over:
+            del self._spans[key]
+        try:
+            told = [Span(*key, *span) for key, span in over.items()]
+            await asyncio.to_thread(self._store, told)
+        except GatewayError as error:
+            log.info("refused.not_stored", reason=error.reason, routes=len(over))
+            self._put_back(over)
+            return False
+        return True
+
+    def _put_back(self, spans: dict[Route, list[int]]) -> None:
+        for key, (first, last, count) in spans.items():
+            newer = self._spans.get(key, [last, last, 0])
+            self._spans[key] = [first, max(last, newer[1]), count + newer[2]]
