@@ -69,11 +69,11 @@ def borrow() -> Loan:
 
 
 def debian_mirror() -> str:
-    """The address of this machine's first Debian archive, as apt knows it."""
+    """The address of this machine's first Debian archive, as apt knows it; LookupError if none."""
     listing = ["apt-get", "indextargets", "--format", "$(SITE)", "Origin: Debian", "Label: Debian"]
     sites = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split()
     if not sites:
-        raise SystemExit("apt knows no Debian archive: run apt-get update, or give --mirror")
+        raise LookupError("apt knows no Debian archive: run apt-get update, or give --mirror")
     return sites[0]
 
 
@@ -109,9 +109,9 @@ class Tree:
         else:
             env |= loan.env
             setup += [_mount(path, place) for path, place in loan.files.items()]
-        enter = ["env", "-i", *(f"{name}={value}" for name, value in env.items()), "chroot"]
         inside = f"cd {shlex.quote(self.workdir)} && exec {shlex.join(run)}"
-        enter += [f"--userspec={self.user}", ".", "/bin/sh", "-c", inside]
+        enter = ["chroot", f"--userspec={self.user}", ".", "/usr/bin/env", "-i"]
+        enter += [*(f"{name}={value}" for name, value in env.items()), "/bin/sh", "-c", inside]
         script = " && ".join([*setup, f"exec {shlex.join(enter)}"])
         apart = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation=private"]
         return [*apart, *([] if loan else ["--net"]), "sh", "-c", script]
