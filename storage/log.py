@@ -114,6 +114,14 @@ class MessageLog:
             row = self._head_row(connection)
         return Cursor(*row) if row else BEGINNING
 
+    def back(self, count: int) -> Cursor:
+        """The cursor from which a reader gets the newest `count` positions."""
+        row = messages.c.position, messages.c.tag
+        newest = sa.select(*row).order_by(messages.c.position.desc())
+        with self._database.read() as connection:
+            found = connection.execute(newest.offset(count).limit(1)).first()
+        return Cursor(*found) if found else BEGINNING
+
     def lag(self, after: Cursor) -> int:
         """How many positions lie behind `after`; an upper bound of the messages waiting."""
         return max(0, self.head().position - after.position)

@@ -1,0 +1,22 @@
+"""The `gateway` command."""
+
+import sys
+
+
+def main() -> None:
+    """Run one command; an expected error is one line on standard error, not a traceback."""
+    from contracts.errors import GatewayError, InvalidInput
+    from gateway.cli.commands import app
+
+    try:
+        app(prog_name="gateway")
+    except InvalidInput as error:
+        sys.stderr.write(f"gateway: {error}\n")
+        sys.exit(2)
+    except GatewayError as error:
+        sys.stderr.write(f"gateway: {error} ({error.reason})\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

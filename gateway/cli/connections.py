@@ -1,0 +1,110 @@
+"""`gateway connections`: the accounts that tenants have connected."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gateway.cli.output import Json, fields, note, rows, when, write_json
+from gateway.cli.parts import Parts, parts
+
+if TYPE_CHECKING:
+    from contracts.tokens import Secret
+    from gateway.connecting import Connected
+
+app = typer.Typer(help="The accounts that tenants have connected.", no_args_is_help=True)
+
+Tenant = Annotated[str | None, typer.Option(help="Only of this tenant.")]
+Provider = Annotated[str | None, typer.Option(help="Only at this provider.")]
+Status = Annotated[str | None, typer.Option(help="Only in this status, e.g. active.")]
+
+
+@app.command()
+def add(
+    tenant: Annotated[str, typer.Option(help="The tenant's name; it is made when it is new.")],
+    provider: Annotated[str, typer.Option(help="For example facebook.")],
+    account: Annotated[str, typer.Option(help="The account's id at the provider: a Page id.")],
+    name: Annotated[str, typer.Option(help="For people.")] = "",
+    token_stdin: Annotated[
+        bool, typer.Option("--token-stdin", help="Read the account's token from standard input.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Connect an account by hand. Nothing is called; without a token it only receives."""
+    from gateway.connecting import ManualAccount
+
+    token = _read_token() if token_stdin else None
+    with parts() as built:
+        added = built.connecting.add(ManualAccount(tenant, provider, account, name), token)
+        if missing := built.off().get(provider):
+            note(f"{provider} is off until {missing} is set.")
+        if not added.calls_out:
+            note("It receives, but cannot call out: it has no token.")
+        _look_again(built)
+    write_json(_shown(added)) if as_json else fields(_shown(added))
+
+
+@app.command("list")
+def list_connections(
+    tenant: Tenant = None, provider: Provider = None, status: Status = None, as_json: Json = False
+) -> None:
+    """Connections, oldest first."""
+    from storage.connections import Connections
+
+    with parts() as built:
+        found = Connections(built.database).list(tenant=tenant, provider=provider, status=status)
+        shown = [_shown(connected) for connected in built.connecting.open(found)]
+    if as_json:
+        write_json(shown)
+        return
+    columns = ["id", "tenant", "provider", "account", "name", "status", "calls_out"]
+    rows(columns, shown, empty="There are no such connections: gateway connections add")
+
+
+@app.command()
+def show(id: Annotated[str, typer.Argument(help="con_…")], as_json: Json = False) -> None:  # noqa: A002
+    """One connection."""
+    from storage.connections import Connections
+
+    with parts() as built:
+        found = Connections(built.database).get(id)
+        shown = _shown(built.connecting.open([found])[0])
+    write_json(shown) if as_json else fields(shown)
+
+
+def _read_token() -> "Secret":
+    from contracts.errors import InvalidInput
+    from contracts.tokens import Secret
+
+    text = sys.stdin.read().strip()
+    if not text or not text.isprintable():
+        raise InvalidInput("--token-stdin: standard input holds no token")
+    return Secret(text)
+
+
+def _look_again(built: Parts) -> None:
+    """Have the workers look at what waits unrouted; they do so by themselves a little later."""
+    from contracts.errors import Unavailable
+    from workers.queue import Queue
+
+    try:
+        Queue(built.settings.broker).route_unrouted()
+    except Unavailable:
+        note("The broker is away: what waited for this account is found by the next sweep.")
+
+
+def _shown(connected: "Connected") -> dict[str, Any]:
+    connection, details, calls_out = connected
+    return {
+        "id": connection.id,
+        "tenant": connection.tenant,
+        "provider": connection.provider,
+        "account": details.account if details else None,
+        "name": details.name if details else None,
+        "status": connection.status,
+        "reason": connection.status_reason,
+        "calls_out": calls_out,
+        "created_at": when(connection.created_at_ms),
+        "changed_at": when(connection.changed_at_ms),
+        "receives_from": when(connection.receives_from_ms),
+    }

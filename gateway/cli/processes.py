@@ -1,0 +1,74 @@
+"""The commands that run processes: all in one, or one each."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from gateway.cli.parts import parts
+
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
+
+sandbox = typer.Typer(help="The sandbox plays the providers, offline.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    for command in (run, serve, worker, schedule):
+        app.command()(command)
+    app.add_typer(sandbox, name="sandbox")
+
+
+def run(
+    host: Host = "127.0.0.1",
+    port: Port = 8080,
+    with_sandbox: Annotated[
+        bool,
+        typer.Option("--sandbox/--no-sandbox", help="Also play the providers, with a demo Page."),
+    ] = False,
+) -> None:
+    """Edge, worker, scheduler and, if asked, the sandbox: all in one, restarted when they die."""
+    from gateway.cli.all_in_one import run_all
+
+    run_all(host, port, with_sandbox=with_sandbox)
+
+
+def serve(host: Host = "127.0.0.1", port: Port = 8080) -> None:
+    """The edge: webhooks in, messages out. Stops gracefully on SIGTERM."""
+    from gateway.serve import serve as serve_edge
+
+    with parts() as built:
+        settings, environ = built.settings, built.environ
+    serve_edge(settings, environ, host, port)
+
+
+def worker() -> None:
+    """A worker: drains the inbox into the message log, and does what is ordered."""
+    _become("workers", "worker")
+
+
+def schedule() -> None:
+    """The scheduler: orders what is due. One is enough; two do no harm."""
+    _become("workers", "schedule")
+
+
+@sandbox.callback()
+def sandbox_commands() -> None:
+    """The sandbox plays the providers, offline."""
+
+
+@sandbox.command(
+    "serve",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+)
+def sandbox_serve(context: typer.Context) -> None:
+    """Serve the sandbox; takes the options of `python -m sandbox serve`."""
+    _become("sandbox", "serve", *context.args)
+
+
+def _become(module: str, *arguments: str) -> None:
+    """Replace this process, so that signals and exit codes are the other program's own."""
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606

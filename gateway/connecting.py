@@ -1,0 +1,133 @@
+"""Connects an account by hand: checked, sealed for its tenant, and routed from then on."""
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from contracts.connection import AccountDetails, decode_details, encode_details
+from contracts.errors import InvalidInput, KeyDestroyed
+from contracts.tokens import Secret
+from storage.connections import ADOPT_MS, Connection, Connections, Grant, new_id
+from storage.database import now_ms
+from token_vault import Purpose, TenantKeys, Vault
+
+MANUAL: Final = "manual"
+"""The login of a grant that an operator brought: nobody consented through us."""
+
+_TENANT: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_LONGEST: Final = 256
+
+
+class ManualAccount(NamedTuple):
+    """An account as an operator names it: `account` is the provider's id, `name` is for people."""
+
+    tenant: str
+    provider: str
+    account: str
+    name: str = ""
+
+
+class Connected(NamedTuple):
+    """A connection with its details opened; `calls_out` is whether a grant carries it.
+
+    `details` is None once the tenant's keys were destroyed.
+    """
+
+    connection: Connection
+    details: AccountDetails | None
+    calls_out: bool
+
+
+def check_tenant(tenant: str) -> str:
+    """`tenant` as it is. Raises `InvalidInput` unless it is a name that we give to tenants."""
+    if not _TENANT.fullmatch(tenant):
+        raise InvalidInput(
+            "tenant: 1 to 64 of a-z, 0-9, '_', '.' and '-', beginning with a letter or a digit"
+        )
+    return tenant
+
+
+class Connecting:
+    """Adds connections and opens their details, over one database and one vault."""
+
+    def __init__(self, connections: Connections, vault: Vault, providers: Collection[str]) -> None:
+        """`providers`: the names that an account may be connected at."""
+        self._connections = connections
+        self._vault = vault
+        self._providers = providers
+
+    def add(self, new: ManualAccount, token: Secret | None) -> Connected:
+        """Store an active connection; without `token` it receives, but cannot call out.
+
+        It is given what came in unrouted for its account in the last 72 hours, unless another
+        tenant ever had the account. Makes the tenant's keys when it has none. Raises
+        `InvalidInput`, `Conflict` when the tenant has the account already, `KeyDestroyed` for a
+        tenant that was erased.
+        """
+        self._check(new)
+        self._vault.create_tenant(new.tenant)
+        keys = self._vault.tenant(new.tenant)
+        now = now_ms()
+        details = AccountDetails(new.account, new.name)
+        id_ = new_id("con")
+        connection = Connection(
+            id=id_,
+            tenant=new.tenant,
+            provider=new.provider,
+            account=keys.hash("account", new.provider, new.account),
+            sealed=keys.seal(Purpose.CONNECTION, id_.encode(), encode_details(details)),
+            status="active",
+            status_reason="",
+            created_at_ms=now,
+            changed_at_ms=now,
+            receives_from_ms=now - ADOPT_MS,
+        )
+        route = self._vault.deployment().hash("route", new.provider, new.account)
+        grant = _grant(new, token, keys, now) if token else None
+        return Connected(self._connections.add(connection, [route], grant), details, bool(grant))
+
+    def open(self, connections: Sequence[Connection]) -> list[Connected]:
+        """The same connections with their details. Raises `VaultError`."""
+        calling = self._connections.has_grant([connection.id for connection in connections])
+        return [
+            Connected(connection, self._details(connection), connection.id in calling)
+            for connection in connections
+        ]
+
+    def _details(self, connection: Connection) -> AccountDetails | None:
+        try:
+            keys = self._vault.tenant(connection.tenant)
+        except KeyDestroyed:
+            return None
+        plain = keys.open(Purpose.CONNECTION, connection.id.encode(), connection.sealed)
+        return decode_details(plain)
+
+    def _check(self, new: ManualAccount) -> None:
+        check_tenant(new.tenant)
+        if new.provider not in self._providers:
+            raise InvalidInput(f"provider: one of {', '.join(sorted(self._providers))}")
+        if not new.account or not _is_plain(new.account):
+            raise InvalidInput(f"account: 1 to {_LONGEST} printable characters")
+        if not _is_plain(new.name):
+            raise InvalidInput(f"name: at most {_LONGEST} printable characters")
+
+
+def _is_plain(text: str) -> bool:
+    return len(text) <= _LONGEST and text.isprintable()
+
+
+def _grant(new: ManualAccount, token: Secret, keys: TenantKeys, now: int) -> Grant:
+    id_ = new_id("gra")
+    plain = msgspec.json.encode({"access_token": token.reveal()})
+    return Grant(
+        id=id_,
+        tenant=new.tenant,
+        login=MANUAL,
+        subject=keys.hash("subject", MANUAL, new.provider, new.account),
+        scopes=[],
+        sealed=keys.seal(Purpose.TOKEN, id_.encode(), plain),
+        version=1,
+        created_at_ms=now,
+    )
