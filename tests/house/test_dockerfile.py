@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,13 @@ def test_compose_starts_every_process_of_production() -> None:
     started = {service["command"][0] for service in services.values() if "command" in service}
     assert started >= COMMANDS
     assert services["sandbox"]["profiles"] == ["sandbox"]
+
+
+@pytest.mark.debootstrap
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_steps_run_in_a_bare_debian_tree_and_the_image_serves() -> None:
+    script = [sys.executable, "-m", "scripts.dockerfile_in_chroot"]
+    ran = subprocess.run(script, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout[-4000:] + ran.stderr[-4000:]
+    assert "healthy as user 10001" in ran.stdout
