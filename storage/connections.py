@@ -2,7 +2,7 @@
 
 import base64
 import secrets
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -104,7 +104,7 @@ class Connections:
             rows = connection.execute(query.order_by(connections.c.created_at_ms, connections.c.id))
             return [Connection(*row) for row in rows]
 
-    def by_route(self, keys: Collection[bytes]) -> dict[bytes, list[Connection]]:
+    def by_route(self, keys: Collection[bytes]) -> Mapping[bytes, Sequence[Connection]]:
         """The connections of each route key that has any, oldest first."""
         joined = sa.select(routes.c.route, connections).join(
             routes, routes.c.connection == connections.c.id

@@ -1,7 +1,7 @@
 """Consumers: named readers whose position the gateway keeps."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -77,5 +77,5 @@ class Consumers:
             raise Conflict('the commit goes backwards; say "rewind": true to read again')
         return consumer
 
-    def _row(self, scope: str, name: str) -> sa.Select[tuple[object, ...]]:
+    def _row(self, scope: str, name: str) -> sa.Select[Any]:
         return sa.select(consumers).where(consumers.c.scope == scope, consumers.c.name == name)

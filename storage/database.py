@@ -36,10 +36,11 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 8) -> None:
         self.url = url
         scheme = urlsplit(url).scheme
+        self._turn: Turn | None = None
         if scheme == "sqlite":
             self.engine, self._turn = _sqlite(url, pool_size)
         elif scheme in ("postgresql", "postgres"):
-            self.engine, self._turn = _postgresql(url, pool_size), None
+            self.engine = _postgresql(url, pool_size)
         else:
             raise Misconfigured("GATEWAY_DATABASE_URL must be sqlite:///path or postgresql://…")
         self.is_postgresql = self._turn is None
@@ -66,7 +67,7 @@ class Database:
         """The database's own clock as an expression, in Unix milliseconds."""
         if self.is_postgresql:
             return sa.literal_column("(extract(epoch FROM clock_timestamp()) * 1000)::bigint")
-        return sa.literal_column("CAST(unixepoch('subsec') * 1000 AS INTEGER)")
+        return sa.literal_column("CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)")
 
     def close(self) -> None:
         self.engine.dispose()

@@ -13,12 +13,13 @@ import sqlalchemy as sa
 
 from storage import drain_sql
 from storage.database import Database, now_ms
-from storage.leases import Lease, check_fences
+from storage.leases import LANE, Lease, check_fences
 from storage.schema import (
     attempts,
     deferred,
     erased_contacts,
     inbox,
+    leases,
     parked,
     run_keys,
     unrouted,
@@ -168,6 +169,20 @@ class DrainStore:
         with self._database.read() as connection:
             return self._sql.overdue(connection, self._database.clock_ms())
 
+    def has_waiting(self, lanes: Collection[int]) -> list[str]:
+        """Those of `lanes` that have something to drain, as lease keys, whoever holds them."""
+        undrained = sa.exists().where(
+            inbox.c.lane == sa.cast(leases.c.key, sa.SmallInteger), inbox.c.id > leases.c.mark
+        )
+        held = sa.exists().where(deferred.c.lane == sa.cast(leases.c.key, sa.SmallInteger))
+        query = sa.select(leases.c.key).where(
+            leases.c.kind == LANE,
+            leases.c.key.in_([str(lane) for lane in lanes]),
+            sa.or_(undrained, held),
+        )
+        with self._database.read() as connection:
+            return list(connection.scalars(query))
+
     def count_attempt(self, item: int) -> int:
         """Commit that `item` is about to be tried; returns how often it has been by now."""
         with self._database.write() as connection:
@@ -248,11 +263,11 @@ def _deferred_routes(connection: sa.Connection, lanes: Collection[int]) -> list[
     for lane in connection.scalars(
         sa.select(deferred.c.lane).where(deferred.c.lane.in_(lanes)).distinct()
     ).all():
-        route = connection.scalar(sa.select(sa.func.min(column)).where(deferred.c.lane == lane))
+        routes = sa.select(column).where(deferred.c.lane == lane).order_by(column).limit(1)
+        route = connection.scalar(routes)
         while route is not None:
             found.append((lane, route))
-            following = sa.select(column).where(deferred.c.lane == lane, column > route)
-            route = connection.scalar(following.order_by(column).limit(1))
+            route = connection.scalar(routes.where(column > route))
     return found
 
 

@@ -75,7 +75,7 @@ class Postgresql:
     """
     _OVERDUE: Final = """
         SELECT CAST(l.key AS smallint) FROM leases l
-        WHERE l.kind = 'lane' AND l.until_ms < {clock} AND (
+        WHERE l.kind = 'lane' AND l.until_ms <= {clock} AND (
             EXISTS (SELECT 1 FROM inbox WHERE lane = CAST(l.key AS smallint) AND id > l.mark)
             OR EXISTS (SELECT 1 FROM deferred WHERE lane = CAST(l.key AS smallint)))
     """
@@ -101,7 +101,10 @@ class Postgresql:
     ) -> Sequence[Any]:
         numbers, marks = zip(*lanes, strict=True)
         cursor = _cursor(connection, binary=True)
-        return cursor.execute(self._WAITING, (list(numbers), list(marks), each)).fetchall()
+        rows: Sequence[Any] = cursor.execute(
+            self._WAITING, (list(numbers), list(marks), each)
+        ).fetchall()
+        return rows
 
     def overdue(self, connection: sa.Connection, clock: sa.ColumnElement[int]) -> list[int]:
         return list(connection.scalars(sa.text(self._OVERDUE.format(clock=clock))))
@@ -154,7 +157,7 @@ class Sqlite:
     )
     _OVERDUE: Final = """
         SELECT CAST(l.key AS integer) FROM leases l
-        WHERE l.kind = 'lane' AND l.until_ms < {clock} AND (
+        WHERE l.kind = 'lane' AND l.until_ms <= {clock} AND (
             EXISTS (SELECT 1 FROM inbox WHERE lane = CAST(l.key AS integer) AND id > l.mark)
             OR EXISTS (SELECT 1 FROM deferred WHERE lane = CAST(l.key AS integer)))
     """

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.errors import LeaseLost
 from storage.database import Database
@@ -33,8 +34,9 @@ class Lease(NamedTuple):
 class Leases:
     """Takes and gives back leases of one database, for one worker."""
 
-    def __init__(self, database: Database, *, seconds: float = 30.0) -> None:
+    def __init__(self, database: Database, *, seconds: float = 10.0) -> None:
         self._database = database
+        self.seconds = seconds
         self._duration_ms = int(seconds * 1000)
         self.owner = secrets.token_hex(8)
 
@@ -42,7 +44,7 @@ class Leases:
         """Those of `keys` that are free, now ours, sorted by key; others are left to their holders."""
         clock = self._database.clock_ms()
         free = sa.and_(
-            leases.c.kind == kind, leases.c.key.in_(sorted(keys)), leases.c.until_ms < clock
+            leases.c.kind == kind, leases.c.key.in_(sorted(keys)), leases.c.until_ms <= clock
         )
         with self._database.write() as connection:
             if self._database.is_postgresql:
@@ -66,6 +68,19 @@ class Leases:
                 Lease(kind, key, self.owner, fence, mark, key in broken)
                 for key, fence, mark in connection.execute(taken)
             )
+
+    def take_new(self, kind: str, key: str) -> Lease | None:
+        """The lease of something whose row may not exist yet, or None while another holds it."""
+        insert = (postgresql if self._database.is_postgresql else sqlite).insert(leases)
+        with self._database.write() as connection:
+            connection.execute(insert.values(kind=kind, key=key).on_conflict_do_nothing())
+        return next(iter(self.take(kind, [key])), None)
+
+    def remove(self, kind: str, key: str) -> None:
+        """Remove the row of a lease that we hold and that nobody will take again."""
+        ours = (leases.c.kind == kind, leases.c.key == key, leases.c.owner == self.owner)
+        with self._database.write() as connection:
+            connection.execute(sa.delete(leases).where(*ours))
 
     def release(self, held: Sequence[Lease]) -> None:
         """Give back what was not given back with the work's own commit; lost ones are left alone."""

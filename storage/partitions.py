@@ -44,6 +44,13 @@ def partitions_ahead(database: Database) -> int | None:
     return sum(1 for name in names if int(name.removeprefix("inbox_d")) >= today())
 
 
+def oldest_inbox_day(database: Database) -> int | None:
+    """The oldest day that still has items, or None when the inbox is empty."""
+    with database.read() as connection:
+        found: int | None = connection.scalar(sa.select(sa.func.min(schema.inbox.c.day)))
+    return found
+
+
 def drop_inbox_days(database: Database, before: int) -> int:
     """Remove the inbox of days before `before`; a day that still has waiting items is left.
 
@@ -65,16 +72,22 @@ def drop_inbox_days(database: Database, before: int) -> int:
 
 
 def drop_dedupe(database: Database, before: int) -> int:
-    """Remove deduplication keys of event days before `before` that were also kept before it."""
+    """Remove deduplication keys whose event day and whose keeping both lie before day `before`.
+
+    Returns how many keys, or whole days, were removed.
+    """
+    table, limit_ms = schema.dedupe, before * DAY_MS
     removed = 0
     with database.write() as connection:
         if database.is_postgresql:
             for name in _partitions(connection, "dedupe"):
-                if name != "dedupe_other" and int(name.removeprefix("dedupe_d")) < before:
+                if name == "dedupe_other" or int(name.removeprefix("dedupe_d")) >= before:
+                    continue
+                late = sa.text(f"SELECT 1 FROM {name} WHERE kept_at_ms >= :limit LIMIT 1")
+                if connection.scalar(late, {"limit": limit_ms}) is None:
                     connection.execute(sa.text(f"DROP TABLE {name}"))
                     removed += 1
-        table = schema.dedupe
-        old = sa.delete(table).where(table.c.day < before, table.c.kept_at_ms < before * DAY_MS)
+        old = sa.delete(table).where(table.c.day < before, table.c.kept_at_ms < limit_ms)
         removed += connection.execute(old).rowcount
     return removed
 
@@ -110,6 +123,11 @@ def _partitions(connection: sa.Connection, table: str) -> list[str]:
 
 
 def _make(connection: sa.Connection, table: str, suffix: str, low: int, high: int) -> None:
+    """Make one partition; not when the default one already has its rows (after a long stop)."""
+    if table == "dedupe":
+        rows = sa.text("SELECT 1 FROM dedupe_other WHERE day = :day LIMIT 1")
+        if connection.scalar(rows, {"day": low}):
+            return
     connection.execute(
         sa.text(
             f"CREATE TABLE IF NOT EXISTS {table}_{suffix} PARTITION OF {table} "

@@ -212,15 +212,33 @@ api_keys = sa.Table(
     sa.Column("revoked_at_ms", sa.BigInteger),
 )
 
-# Spans in which the edge answered 503; a worker turns each into `connection.gap` messages.
-refused_spans = sa.Table(
-    "refused_spans",
+replays = sa.Table(
+    "replays",
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("route", sa.LargeBinary(16), nullable=False),
+    sa.Column("delivery", sa.Text),
+    sa.Column("status", sa.Text),
+    sa.Column("provider", sa.Text),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("items", sa.Integer, nullable=False),
+    sa.Column("added", sa.Integer, nullable=False),
+    sa.Column("duplicate", sa.Integer, nullable=False),
+    sa.Column("parked", sa.Integer, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("requested_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("finished_at_ms", sa.BigInteger),
+)
+
+# Spans of missing history, which a worker turns into `connection.gap` messages: refused deliveries
+# (the edge answered 503), restored backups. `route` NULL: of every connection.
+gaps = sa.Table(
+    "gaps",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("route", sa.LargeBinary(16)),
     sa.Column("from_ms", sa.BigInteger, nullable=False),
     sa.Column("until_ms", sa.BigInteger, nullable=False),
-    sa.Column("refused", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
 )
 
 sa.Index("ix_inbox_lane", inbox.c.lane, inbox.c.id)

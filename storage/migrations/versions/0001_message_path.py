@@ -165,13 +165,29 @@ def _plain_tables() -> None:
     )
     op.create_index("ix_parked_tenant", "parked", ["tenant"], unique=False)
     op.create_table(
-        "refused_spans",
+        "gaps",
         sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("route", sa.LargeBinary(length=16), nullable=False),
+        sa.Column("route", sa.LargeBinary(length=16), nullable=True),
         sa.Column("from_ms", sa.BigInteger(), nullable=False),
         sa.Column("until_ms", sa.BigInteger(), nullable=False),
-        sa.Column("refused", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_refused_spans"),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_gaps"),
+    )
+    op.create_table(
+        "replays",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("delivery", sa.Text(), nullable=True),
+        sa.Column("status", sa.Text(), nullable=True),
+        sa.Column("provider", sa.Text(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("items", sa.Integer(), nullable=False),
+        sa.Column("added", sa.Integer(), nullable=False),
+        sa.Column("duplicate", sa.Integer(), nullable=False),
+        sa.Column("parked", sa.Integer(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("requested_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("finished_at_ms", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_replays"),
     )
     op.create_table(
         "restores",

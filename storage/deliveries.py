@@ -1,0 +1,187 @@
+"""Inbound deliveries as operators see them: waiting, unrouted, parked, handled."""
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal, NamedTuple
+
+import sqlalchemy as sa
+
+from contracts.errors import InvalidInput, NotFound
+from storage.database import Database
+from storage.drain import Park, StoredItem
+from storage.schema import deferred, inbox, leases, parked, unrouted
+
+Status = Literal["waiting", "unrouted", "parked", "handled"]
+STATUSES: Final[tuple[Status, ...]] = ("waiting", "unrouted", "parked", "handled")
+
+
+class Delivery(NamedTuple):
+    """One stored item. `id` is `itm_<number>`, or `prk_…` for an item parked for one connection."""
+
+    id: str
+    status: Status
+    provider: str
+    received_at_ms: int
+    tenant: str | None = None
+    connection: str | None = None
+    reason: str = ""
+    detail: str = ""
+
+
+def item_id(number: int) -> str:
+    """How an inbox row is named outside."""
+    return f"itm_{number}"
+
+
+def item_number(id: str) -> int:
+    """The inverse of `item_id`. Raises `NotFound`, as such a delivery cannot exist."""
+    digits = id.removeprefix("itm_")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 19) or digits == id:
+        raise NotFound(f"no delivery {id}")
+    return int(digits)
+
+
+class Deliveries:
+    """Lists and finds deliveries of one database; content stays sealed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def list(
+        self,
+        status: str,
+        *,
+        provider: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[Delivery]:
+        """Oldest first, after the id `after`. Raises `InvalidInput` for a status without a list."""
+        if status == "parked":
+            return self._parked(provider, after, limit)
+        if status == "unrouted":
+            return self._items("unrouted", _unrouted(), unrouted.c.item, provider, after, limit)
+        if status == "waiting":
+            return self._items("waiting", _waiting(), inbox.c.id, provider, after, limit)
+        raise InvalidInput("status: one of waiting, unrouted, parked")
+
+    def _items(
+        self,
+        status: Status,
+        query: sa.Select[Any],
+        column: sa.ColumnElement[int],
+        provider: str | None,
+        after: str | None,
+        limit: int,
+    ) -> Sequence[Delivery]:
+        number = item_number(after) if after else 0
+        if provider:
+            query = query.where(sa.column("provider") == provider)
+        with self._database.read() as connection:
+            rows = connection.execute(query.where(column > number).order_by(column).limit(limit))
+            return [Delivery(item_id(n), status, origin, at) for n, origin, at in rows]
+
+    def get(self, id: str) -> Delivery:
+        """Raises `NotFound`."""
+        with self._database.read() as connection:
+            if id.startswith("prk_"):
+                row = connection.execute(sa.select(parked).where(parked.c.id == id)).first()
+                if row is None:
+                    raise NotFound(f"no delivery {id}")
+                return _as_delivery(row)
+            item = self._item(connection, item_number(id))
+            return Delivery(id, self._status(connection, item), item.provider, item.received_at_ms)
+
+    def stored(self, id: str) -> StoredItem:
+        """The inbox row of `itm_…`. Raises `NotFound`, also once its day was removed."""
+        with self._database.read() as connection:
+            return self._item(connection, item_number(id))
+
+    def park(self, id: str) -> Park:
+        """The parked row of `prk_…`. Raises `NotFound`."""
+        columns = [parked.c[name] for name in Park._fields]
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(*columns).where(parked.c.id == id)).first()
+        if row is None:
+            raise NotFound(f"no delivery {id}")
+        return Park(*row)
+
+    def counts(self) -> dict[str, int]:
+        """How many deliveries are unrouted and parked."""
+        with self._database.read() as connection:
+            return {
+                "unrouted": connection.scalar(sa.select(sa.func.count()).select_from(unrouted))
+                or 0,
+                "parked": connection.scalar(sa.select(sa.func.count()).select_from(parked)) or 0,
+            }
+
+    def oldest_ms(self, status: Literal["waiting", "unrouted", "parked"]) -> int | None:
+        """When the oldest delivery of a status came in; None when there is none."""
+        column = {
+            "unrouted": sa.select(sa.func.min(unrouted.c.received_at_ms)),
+            "parked": sa.select(sa.func.min(parked.c.received_at_ms)),
+            "waiting": sa.select(sa.func.min(_waiting().subquery().c.received_at_ms)),
+        }[status]
+        with self._database.read() as connection:
+            found: int | None = connection.scalar(column)
+        return found
+
+    def _parked(self, provider: str | None, after: str | None, limit: int) -> Sequence[Delivery]:
+        query = sa.select(parked).order_by(parked.c.parked_at_ms, parked.c.id).limit(limit)
+        if provider:
+            query = query.where(parked.c.provider == provider)
+        if after:
+            last = (
+                sa.select(parked.c.parked_at_ms, parked.c.id).where(parked.c.id == after).subquery()
+            )
+            query = query.where(
+                sa.tuple_(parked.c.parked_at_ms, parked.c.id)
+                > sa.tuple_(last.c.parked_at_ms, last.c.id)
+            )
+        with self._database.read() as connection:
+            return [_as_delivery(row) for row in connection.execute(query)]
+
+    def _item(self, connection: sa.Connection, number: int) -> StoredItem:
+        columns = [inbox.c[name] for name in StoredItem._fields]
+        row = connection.execute(sa.select(*columns).where(inbox.c.id == number)).first()
+        if row is None:
+            raise NotFound(f"no delivery {item_id(number)}")
+        return StoredItem(*row)
+
+    def _status(self, connection: sa.Connection, item: StoredItem) -> Status:
+        mark = connection.scalar(
+            sa.select(leases.c.mark).where(leases.c.kind == "lane", leases.c.key == str(item.lane))
+        )
+        if connection.scalar(sa.select(unrouted.c.item).where(unrouted.c.item == item.id)):
+            return "unrouted"
+        if connection.scalar(sa.select(parked.c.item).where(parked.c.item == item.id).limit(1)):
+            return "parked"
+        held = sa.select(deferred.c.item).where(
+            deferred.c.lane == item.lane, deferred.c.item == item.id
+        )
+        return "waiting" if item.id > (mark or 0) or connection.scalar(held) else "handled"
+
+
+def _unrouted() -> sa.Select[Any]:
+    return sa.select(unrouted.c.item, unrouted.c.provider, unrouted.c.received_at_ms)
+
+
+def _waiting() -> sa.Select[Any]:
+    lane = sa.and_(leases.c.kind == "lane", leases.c.key == sa.cast(inbox.c.lane, sa.Text))
+    held = sa.exists().where(deferred.c.lane == inbox.c.lane, deferred.c.item == inbox.c.id)
+    return (
+        sa.select(inbox.c.id, inbox.c.provider, inbox.c.received_at_ms)
+        .join(leases, lane)
+        .where(sa.or_(inbox.c.id > leases.c.mark, held))
+    )
+
+
+def _as_delivery(row: sa.Row[tuple[object, ...]]) -> Delivery:
+    return Delivery(
+        row.id,
+        "parked",
+        row.provider,
+        row.received_at_ms,
+        row.tenant,
+        row.connection,
+        row.reason,
+        row.detail,
+    )

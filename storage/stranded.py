@@ -1,0 +1,33 @@
+"""Unrouted items for which a connection has appeared."""
+
+import sqlalchemy as sa
+
+from storage.database import Database
+from storage.drain import RECEIVING, StoredItem
+from storage.schema import connections, inbox, routes, unrouted
+
+
+def routable(database: Database, limit: int) -> list[StoredItem]:
+    """Unrouted items that a connection may have by now, oldest first."""
+    taker = (
+        sa.exists()
+        .where(routes.c.route == unrouted.c.route, connections.c.id == routes.c.connection)
+        .where(
+            connections.c.status.in_(RECEIVING),
+            connections.c.receives_from_ms <= unrouted.c.received_at_ms,
+        )
+    )
+    same = sa.and_(
+        inbox.c.lane == unrouted.c.lane,
+        inbox.c.id == unrouted.c.item,
+        inbox.c.day == unrouted.c.day,
+    )
+    query = (
+        sa.select(*(inbox.c[name] for name in StoredItem._fields))
+        .join(unrouted, same)
+        .where(taker)
+        .order_by(inbox.c.id)
+        .limit(limit)
+    )
+    with database.read() as connection:
+        return [StoredItem(*row) for row in connection.execute(query)]

@@ -1,0 +1,1 @@
+"""Background work: drains, sweeps, replays and upkeep, carried by Celery."""

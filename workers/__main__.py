@@ -1,0 +1,67 @@
+"""`python -m workers worker|schedule`: the processes behind `gateway worker` and `gateway schedule`."""
+
+import sys
+from datetime import timedelta
+
+from contracts import logs
+from contracts.errors import GatewayError
+from contracts.settings import Settings, environment, load
+from workers import queue, upkeep
+
+
+def run_worker(settings: Settings, environ: dict[str, str]) -> int:
+    """Work until SIGTERM or SIGINT, then finish what is under way. Returns the exit code."""
+    from workers.composition import Parts, celery_with_tasks
+
+    parts = Parts(settings, environ)
+    app = celery_with_tasks(parts)
+    parts.start()
+    try:
+        worker = app.Worker(
+            pool="threads",
+            concurrency=2,
+            without_gossip=True,
+            without_mingle=True,
+            loglevel=settings.log_level.upper(),
+            quiet=True,
+        )
+        worker.start()
+        return int(worker.exitcode or 0)
+    finally:
+        parts.stop()
+
+
+def run_schedule(settings: Settings) -> int:
+    """Ask for upkeep now and every hour, until SIGTERM or SIGINT."""
+    app = queue.celery_app(settings.broker)
+    every = {"task": queue.UPKEEP, "schedule": timedelta(seconds=upkeep.EVERY_S)}
+    app.conf.beat_schedule = {"upkeep": every}
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    app.send_task(queue.UPKEEP, queue=queue.QUEUE)
+    app.Beat(
+        schedule=str(settings.data_dir / "schedule"),
+        loglevel=settings.log_level.upper(),
+        quiet=True,
+        redirect_stdouts=False,
+    ).run()
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    environ = environment()
+    try:
+        settings = load(Settings, environ)
+        logs.configure(settings)
+        if arguments == ["worker"]:
+            return run_worker(settings, environ)
+        if arguments == ["schedule"]:
+            return run_schedule(settings)
+    except GatewayError as error:
+        print(f"{error.reason}: {error}", file=sys.stderr)
+        return 1
+    print("usage: python -m workers worker|schedule", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

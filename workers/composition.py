@@ -1,0 +1,87 @@
+"""The workers' composition root: builds every part from settings and passes it on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+
+from connectors import registry
+from contracts.settings import Settings
+from storage.connections import Connections
+from storage.database import Database
+from storage.deliveries import Deliveries
+from storage.drain import DrainStore
+from storage.gaps import Gaps
+from storage.leases import Leases
+from storage.replays import Replays
+from token_vault import open_vault
+from workers import queue
+from workers.drain import Drainer, Tally
+from workers.gaps import GapAnnouncer
+from workers.lanes import DrainThreads, LaneQueue
+from workers.normalizing import Normalizer
+from workers.replaying import Replayer
+from workers.stranded import StrandedRouter
+from workers.sweeper import Sweeper
+from workers.upkeep import Upkeep
+
+log = structlog.get_logger()
+
+
+class Parts:
+    """Everything that a worker process is made of."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        self.settings = settings
+        self.database = Database(settings.database)
+        self.vault = open_vault(settings)
+        connectors = registry.build(environ).connectors
+        leases = Leases(self.database)
+        store = DrainStore(self.database)
+        known = Connections(self.database)
+        normalizer = Normalizer(self.vault, settings.public_url)
+        self.drainer = Drainer(store, leases, known, self.vault, normalizer, connectors)
+        self.stranded = StrandedRouter(self.database, leases, self.drainer)
+        self.replayer = Replayer(
+            Replays(self.database),
+            Deliveries(self.database),
+            leases,
+            store,
+            known,
+            normalizer,
+            self.drainer,
+            connectors,
+        )
+        self.gaps = GapAnnouncer(Gaps(self.database), store, known, normalizer, connectors)
+        self.upkeep = Upkeep(settings, self.database, leases, self.vault)
+        self.lanes = LaneQueue()
+        count = 3 if self.database.is_postgresql else 2
+        self.threads = DrainThreads(self.lanes, self.drainer, _report, count)
+        errands = (self.stranded.route, self.replayer.run_queued, self.gaps.announce)
+        self.sweeper = Sweeper(store, self.lanes, errands)
+
+    def start(self) -> None:
+        self.threads.start()
+        self.sweeper.start()
+
+    def stop(self) -> None:
+        """Finish the turns under way, then let go of the database."""
+        self.sweeper.stop()
+        self.threads.stop()
+        self.database.close()
+        self.vault.close()
+
+
+def celery_with_tasks(parts: Parts) -> Any:
+    """The Celery app whose tasks are the jobs of `parts`; each task is a nudge and may be lost."""
+    app = queue.celery_app(parts.settings.broker)
+    app.task(name=queue.NUDGE)(parts.lanes.add)
+    app.task(name=queue.ROUTE)(lambda: _report(parts.stranded.route()))
+    app.task(name=queue.REPLAY)(parts.replayer.run)
+    app.task(name=queue.UPKEEP)(parts.upkeep.run)
+    return app
+
+
+def _report(tally: Tally) -> None:
+    if tally.items:
+        log.debug("drain.done", **tally._asdict())

@@ -1,0 +1,299 @@
+"""Drains lanes: inbox items in order → normalised messages in the log, one transaction a turn."""
+
+import time
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+import structlog
+
+from contracts.connector import Connector, Item
+from contracts.errors import KeyDestroyed, LeaseLost, Unavailable
+from storage.connections import Connection, Connections
+from storage.drain import (
+    RECEIVING,
+    Append,
+    Deferred,
+    DrainStore,
+    Park,
+    StoredItem,
+    Turn,
+    Unrouted,
+)
+from storage.leases import LANE, Lease, Leases
+from token_vault import Vault
+from workers.fair import share
+from workers.normalizing import Normalizer
+from workers.opening import FINAL, ItemOpener
+
+log = structlog.get_logger()
+
+BATCH_ROWS: Final = 500
+ACCOUNT_ROWS: Final = 100
+LANES_AT_ONCE: Final = 64
+TURNS: Final = 20
+MAX_ATTEMPTS: Final = 3
+UNREADABLE_ROUTE: Final = bytes(16)
+"""Route of unrouted items that can never be opened."""
+
+
+class Tally(NamedTuple):
+    """What a drain did."""
+
+    items: int = 0
+    added: int = 0
+    duplicate: int = 0
+    parked: int = 0
+    unrouted: int = 0
+
+    def plus(self, other: "Tally") -> "Tally":
+        return Tally(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+class Opened(NamedTuple):
+    """A stored item with its content (None when it never opens again) and its route's keyed hash."""
+
+    stored: StoredItem
+    item: Item | None
+    route: bytes
+
+
+class Planned(NamedTuple):
+    """A turn's reading: what to normalise in order, and how the lanes stand afterwards."""
+
+    work: list[Opened]
+    marks: list[int]
+    defer: list[Deferred]
+    resume: list[Deferred]
+    has_more: bool
+
+
+class Drainer:
+    """Drains lanes of one database, for one worker process. Safe to share between threads."""
+
+    def __init__(
+        self,
+        store: DrainStore,
+        leases: Leases,
+        connections: Connections,
+        vault: Vault,
+        normalizer: Normalizer,
+        connectors: Mapping[str, Connector],
+    ) -> None:
+        self._store = store
+        self._leases = leases
+        self._connections = connections
+        self._vault = vault
+        self._normalizer = normalizer
+        self._connectors = connectors
+        self._opener = ItemOpener(store, vault)
+
+    def drain(self, lanes: Collection[int]) -> Tally:
+        """Drain `lanes` until they are empty or had their turns; lanes that others hold are theirs.
+
+        Raises `Unavailable` when the store or a key is away: nothing is lost, the lanes stay overdue.
+        """
+        tally = Tally()
+        waiting = sorted({str(lane) for lane in lanes})
+        for first in range(0, len(waiting), LANES_AT_ONCE):
+            keys: Collection[str] = waiting[first : first + LANES_AT_ONCE]
+            for _ in range(TURNS):
+                done, keys = self._take_and_drain(keys)
+                tally = tally.plus(done)
+                if not keys:
+                    break
+        return tally
+
+    def _take_and_drain(self, keys: Collection[str]) -> tuple[Tally, Collection[str]]:
+        """One holding of lanes; returns those that have something to drain again already."""
+        held = self._leases.take(LANE, keys)
+        if not held:
+            return Tally(), ()
+        try:
+            careful = [lease for lease in held if lease.broken]
+            tally = Tally()
+            for lease in careful:
+                tally = tally.plus(self._drain_carefully(lease))
+            rest = [lease for lease in held if not lease.broken]
+            if rest:
+                tally = tally.plus(self._drain_together(rest))
+        except LeaseLost:
+            log.warning("drain.lease_lost", lanes=len(held))
+            return Tally(), ()
+        except BaseException:
+            self._release(held)
+            raise
+        return tally, self._overdue(held)
+
+    def _drain_together(self, held: Sequence[Lease]) -> Tally:
+        """Turns over all `held` lanes at once; the last one gives them back."""
+        tally = Tally()
+        began = time.monotonic()
+        while True:
+            plan = self._plan(held)
+            is_last = not plan.has_more or time.monotonic() - began > self._leases.seconds / 2
+            done = self.write(
+                plan.work,
+                Turn(
+                    leases=held,
+                    marks=plan.marks,
+                    release=is_last,
+                    defer=plan.defer,
+                    resume=plan.resume,
+                ),
+            )
+            tally = tally.plus(done)
+            if is_last:
+                return tally
+            held = [x._replace(mark=mark) for x, mark in zip(held, plan.marks, strict=True)]
+
+    def _drain_carefully(self, lease: Lease) -> Tally:
+        """After a crash: one item a transaction, each attempt committed before it is made, so that an
+        item that kills its process is found and parked."""
+        tally = Tally()
+        held = {int(lease.key)}
+        pending = [(d, s) for d, s in self._store.deferred(held, ACCOUNT_ROWS)]
+        for deferred, stored in pending:
+            turn = Turn([lease], [lease.mark], resume=[deferred])
+            tally = tally.plus(self._try_one(stored, turn))
+        if pending:  # newer items of these accounts come after all that is deferred
+            self._leases.release([lease])
+            return tally
+        for stored in self._store.waiting([lease], BATCH_ROWS):
+            tally = tally.plus(self._try_one(stored, Turn([lease], [stored.id])))
+            lease = lease._replace(mark=stored.id)
+        self._leases.release([lease])
+        return tally
+
+    def _try_one(self, stored: StoredItem, turn: Turn) -> Tally:
+        attempt = self._store.count_attempt(stored.id)
+        opened = self.open(stored)
+        turn = turn._replace(tried=[stored.id])
+        if attempt <= MAX_ATTEMPTS:
+            return self.write([opened], turn)
+        log.error("drain.item_kills", item=stored.id, attempts=attempt)
+        return self.write([opened], turn, park_reason="killed-its-worker")
+
+    def _plan(self, held: Sequence[Lease]) -> Planned:
+        window = max(16, BATCH_ROWS // len(held))
+        late = self._store.deferred({int(x.key) for x in held}, ACCOUNT_ROWS)
+        used = Counter(row.route for row, _ in late)
+        full = {route for route, count in used.items() if count >= ACCOUNT_ROWS}
+        plan = Planned([], [], [], [row for row, _ in late], False)
+        plan.work.extend(self.open(stored) for _, stored in late)
+        by_lane: dict[int, list[StoredItem]] = {}
+        for stored in self._store.waiting(held, window):
+            by_lane.setdefault(stored.lane, []).append(stored)
+        more = bool(full)
+        for lease in held:
+            opened = [self.open(stored) for stored in by_lane.get(int(lease.key), ())]
+            is_full = len(opened) >= window
+            routes = [x.route for x in opened]
+            portion = share(routes, ACCOUNT_ROWS, used=used, held=full, is_full=is_full)
+            plan.work.extend(opened[i] for i in portion.take)
+            plan.defer.extend(_deferred(opened[i]) for i in portion.defer)
+            plan.marks.append(opened[portion.end - 1].stored.id if portion.end else lease.mark)
+            more = more or is_full or portion.end < len(opened) or bool(portion.defer)
+        return plan._replace(has_more=more)
+
+    def open(self, stored: StoredItem) -> Opened:
+        """Open an item; one that never opens again has no content. Raises `Unavailable`."""
+        try:
+            item = self._opener.open(stored)
+        except FINAL as error:
+            log.error("drain.item_unreadable", item=stored.id, reason=error.reason)
+            return Opened(stored, None, UNREADABLE_ROUTE)
+        return Opened(stored, item, self._route(item))
+
+    def _route(self, item: Item) -> bytes:
+        return self._vault.deployment().hash("route", item.provider, item.route)
+
+    def write(
+        self,
+        work: Sequence[Opened],
+        turn: Turn,
+        *,
+        park_reason: str | None = None,
+        late: bool = False,
+    ) -> Tally:
+        """Normalise `work` for every connection that may have it, and commit all with `turn`.
+
+        With `park_reason` nothing is normalised: every connection's item is parked for it. Raises
+        `LeaseLost` and `Unavailable`; nothing is written then.
+        """
+        appends: list[Append] = []
+        parks: list[Park] = []
+        strand: list[Unrouted] = []
+        wanted = self._connections.by_route({x.route for x in work}) if work else {}
+        for opened in work:
+            takers = [c for c in wanted.get(opened.route, ()) if _receives(c, opened.stored)]
+            item = opened.item
+            connector = None if item is None else self._connectors.get(item.provider)
+            if item is None or connector is None or not takers:
+                strand.append(_unrouted(opened))
+                continue
+            for connection in takers:
+                self._normalize_one(
+                    opened, item, connector, connection, appends, parks, park_reason, late
+                )
+        turn = turn._replace(appends=appends, parks=parks, strand=strand)
+        written = self._store.write(turn)
+        return Tally(len(work), written.added, written.duplicate, len(parks), len(strand))
+
+    def _normalize_one(
+        self,
+        opened: Opened,
+        item: Item,
+        connector: Connector,
+        connection: Connection,
+        appends: list[Append],
+        parks: list[Park],
+        park_reason: str | None,
+        late: bool,
+    ) -> None:
+        stored = opened.stored
+        try:
+            if park_reason is None:
+                outcome = self._normalizer.normalize(
+                    item, stored.received_at_ms, connector, connection, late=late
+                )
+                appends.extend(outcome.appends)
+                if not outcome.unreadable:
+                    return
+                detail = "; ".join(f"{x.kind}: {x.error}" for x in outcome.unreadable)
+                reason = "unreadable"
+            else:
+                reason, detail = park_reason, ""
+            parks.append(
+                self._normalizer.park(
+                    item, stored.id, stored.received_at_ms, connection, reason, detail
+                )
+            )
+        except KeyDestroyed:
+            log.warning("drain.tenant_destroyed", connection=connection.id)
+
+    def _overdue(self, held: Iterable[Lease]) -> Collection[str]:
+        """Look again after giving the lanes back: an item whose nudge found them taken is seen here."""
+        return self._store.has_waiting([int(lease.key) for lease in held])
+
+    def _release(self, held: Sequence[Lease]) -> None:
+        try:
+            self._leases.release(held)
+        except Unavailable:
+            log.warning("drain.release_failed", lanes=len(held))
+
+
+def _receives(connection: Connection, stored: StoredItem) -> bool:
+    return connection.status in RECEIVING and connection.receives_from_ms <= stored.received_at_ms
+
+
+def _deferred(opened: Opened) -> Deferred:
+    stored = opened.stored
+    return Deferred(stored.lane, opened.route, stored.id, stored.day)
+
+
+def _unrouted(opened: Opened) -> Unrouted:
+    stored = opened.stored
+    return Unrouted(
+        stored.id, stored.day, stored.lane, opened.route, stored.provider, stored.received_at_ms
+    )

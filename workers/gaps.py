@@ -1,0 +1,78 @@
+"""Says missing history in the feed: `connection.gap` for every connection that a gap concerns."""
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Final
+
+import structlog
+
+from contracts.connector import Connector, Event
+from contracts.content.account import ConnectionGap
+from contracts.errors import KeyDestroyed
+from contracts.messages import timestamp
+from storage.connections import Connection, Connections
+from storage.drain import RECEIVING, Append, DrainStore, Turn
+from storage.gaps import Gap, Gaps
+from workers.normalizing import Normalizer, utc
+
+log = structlog.get_logger()
+
+BATCH_ROWS: Final = 500
+
+
+class GapAnnouncer:
+    """Turns stored gaps into messages, once per connection however often it runs."""
+
+    def __init__(
+        self,
+        gaps: Gaps,
+        store: DrainStore,
+        connections: Connections,
+        normalizer: Normalizer,
+        connectors: Mapping[str, Connector],
+    ) -> None:
+        self._gaps = gaps
+        self._store = store
+        self._connections = connections
+        self._normalizer = normalizer
+        self._connectors = connectors
+
+    def announce(self) -> int:
+        """Announce all waiting gaps; returns how many messages were added."""
+        added = 0
+        for gap in self._gaps.waiting():
+            concerned = iter(self._concerned(gap))
+            while batch := list(islice(concerned, BATCH_ROWS)):
+                turn = Turn(appends=[x for c in batch for x in self._message(gap, c)])
+                added += self._store.write(turn).added
+            self._gaps.done(gap.id)
+        return added
+
+    def _concerned(self, gap: Gap) -> Sequence[Connection]:
+        if gap.route is None:
+            found: Sequence[Connection] = self._connections.list()
+        else:
+            found = self._connections.by_route([gap.route]).get(gap.route, [])
+        return [
+            c
+            for c in found
+            if c.status in RECEIVING
+            and c.provider in self._connectors
+            and c.receives_from_ms < gap.until_ms
+        ]
+
+    def _message(self, gap: Gap, connection: Connection) -> Sequence[Append]:
+        content = ConnectionGap(
+            reason=gap.reason,
+            stream="webhooks",
+            since=timestamp(utc(gap.from_ms)),
+            until=timestamp(utc(gap.until_ms)),
+            backfilled=False,
+        )
+        event = Event(content, f"gap|{gap.id}", utc(gap.until_ms))
+        channel = self._connectors[connection.provider].channel
+        try:
+            return [self._normalizer.append(event, gap.until_ms, channel, connection)]
+        except KeyDestroyed:
+            log.warning("gap.tenant_destroyed", connection=connection.id)
+            return []

@@ -1,0 +1,192 @@
+"""From an opened item and a connection to sealed messages, ready to be logged."""
+
+from base64 import b32encode
+from collections import OrderedDict
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import structlog
+from msgspec import UNSET
+
+from contracts.connection import AccountDetails, decode_details
+from contracts.connector import Account, Connector, Event, Item, Unreadable
+from contracts.content import Content, Conversation
+from contracts.errors import GatewayError
+from contracts.messages import PREFIX, Message, data_schema, encode, timestamp
+from storage import message_id
+from storage.connections import Connection, new_id
+from storage.drain import Append, Park
+from token_vault import Purpose, TenantKeys, Vault
+
+log = structlog.get_logger()
+
+_DAY_MS: Final = 86_400_000
+_FUTURE_DAYS: Final = 2
+_KNOWN_ACCOUNTS: Final = 10_000
+
+
+class Outcome(NamedTuple):
+    """What an item became for one connection: messages, and how it failed where it did."""
+
+    appends: list[Append]
+    unreadable: list[Unreadable]
+
+
+def account_details(connection: Connection, keys: TenantKeys) -> AccountDetails:
+    """Open a connection's details. Raises `VaultError`."""
+    plain = keys.open(Purpose.CONNECTION, connection.id.encode(), connection.sealed)
+    return decode_details(plain)
+
+
+class Normalizer:
+    """Turns items into messages of one deployment. Safe to share between threads."""
+
+    def __init__(self, vault: Vault, public_url: str) -> None:
+        self._vault = vault
+        self._schemas: dict[type[Content], str] = {}
+        self._public_url = public_url
+        self._accounts: OrderedDict[str, str] = OrderedDict()
+
+    def normalize(
+        self,
+        item: Item,
+        received_at_ms: int,
+        connector: Connector,
+        connection: Connection,
+        *,
+        late: bool = False,
+    ) -> Outcome:
+        """All messages of `item` for `connection`. Content that cannot be read is reported, never
+        raised. Raises `KeyDestroyed` when the tenant was shredded, `Unavailable` while keys are away."""
+        keys = self._vault.tenant(connection.tenant)
+        account = self._account(connection, keys)
+        outcome = Outcome([], [])
+        try:
+            for event in connector.normalize(item, self._context(connection, account, keys)):
+                if isinstance(event, Unreadable):
+                    outcome.unreadable.append(event)
+                else:
+                    outcome.appends.append(
+                        self.append(event, received_at_ms, connector.channel, connection, late=late)
+                    )
+        except (GatewayError, MemoryError):
+            raise
+        except (
+            Exception
+        ) as error:  # a connector's mistake must not stop the lane: it parks the item
+            log.error("normalize.failed", provider=connection.provider, error=type(error).__name__)
+            outcome.unreadable.append(Unreadable("item", type(error).__name__))
+        return outcome
+
+    def append(
+        self,
+        event: Event,
+        received_at_ms: int,
+        channel: str,
+        connection: Connection,
+        *,
+        late: bool = False,
+    ) -> Append:
+        """One event as a sealed message of `connection`."""
+        keys = self._vault.tenant(connection.tenant)
+        account = self._account(connection, keys)
+        digest = keys.hash("message", connection.provider, account, event.key)
+        at_ms = int(event.at.timestamp() * 1000)
+        day = event_day(at_ms, received_at_ms)
+        conversation: Any = getattr(event.content, "conversation", UNSET)
+        message = Message(
+            id=message_id.pack(day, digest),
+            source=f"/{connection.provider}/{account}",
+            type=PREFIX + event.content.type,
+            subject=conversation.id if isinstance(conversation, Conversation) else UNSET,
+            time=timestamp(event.at),
+            dataschema=self._schema(type(event.content)),
+            tenant=connection.tenant,
+            connection=connection.id,
+            provider=connection.provider,
+            channel=channel,
+            late=True if late else UNSET,
+            data=event.content,
+        )
+        return Append(
+            tenant=connection.tenant,
+            connection=connection.id,
+            type=event.content.type,
+            day=day,
+            hash=digest,
+            contact=keys.hash("contact", event.contact) if event.contact else None,
+            at_ms=at_ms,
+            sealed=keys.seal(Purpose.MESSAGE, message_id.seal_id(day, digest), encode(message)),
+        )
+
+    def park(
+        self,
+        item: Item,
+        number: int,
+        received_at_ms: int,
+        connection: Connection,
+        reason: str,
+        detail: str,
+    ) -> Park:
+        """`item` sealed for the tenant of `connection`, which cannot have it yet."""
+        park = new_id("prk")
+        keys = self._vault.tenant(connection.tenant)
+        sealed = keys.seal(Purpose.PARKED, park.encode(), msgspec.msgpack.encode(item))
+        return Park(
+            park,
+            number,
+            connection.id,
+            connection.tenant,
+            connection.provider,
+            reason,
+            detail[:500],
+            received_at_ms,
+            sealed,
+        )
+
+    def unpark(self, park: Park) -> Item:
+        """The inverse of `park`. Raises `VaultError`."""
+        keys = self._vault.tenant(park.tenant)
+        plain = keys.open(Purpose.PARKED, park.id.encode(), park.sealed)
+        return msgspec.msgpack.decode(plain, type=Item)
+
+    def _context(self, connection: Connection, account: str, keys: TenantKeys) -> Account:
+        return Account(account, _Conversations(keys, connection.provider, account))
+
+    def _account(self, connection: Connection, keys: TenantKeys) -> str:
+        known = self._accounts.get(connection.id)
+        if known is None:
+            known = account_details(connection, keys).account
+            self._accounts[connection.id] = known
+            if len(self._accounts) > _KNOWN_ACCOUNTS:
+                self._accounts.popitem(last=False)
+        return known
+
+    def _schema(self, content: type[Content]) -> str:
+        if content not in self._schemas:
+            self._schemas[content] = data_schema(self._public_url, content)
+        return self._schemas[content]
+
+
+class _Conversations:
+    """An account's conversations by thread key: `cnv_` and 26 characters of a keyed hash."""
+
+    def __init__(self, keys: TenantKeys, provider: str, account: str) -> None:
+        self._keys, self._provider, self._account = keys, provider, account
+
+    def __call__(self, thread: str) -> Conversation:
+        digest = self._keys.hash("conversation", self._provider, self._account, thread)
+        return Conversation(f"cnv_{b32encode(digest).decode().rstrip('=').lower()}")
+
+
+def event_day(at_ms: int, received_at_ms: int) -> int:
+    """The event's day since 1970-01-01, UTC. A day that lies ahead of the receiving day is no clock's:
+    it counts as day 0, so that a repeated delivery of the same nonsense has the same id."""
+    day = at_ms // _DAY_MS
+    return day if day <= received_at_ms // _DAY_MS + _FUTURE_DAYS else 0
+
+
+def utc(at_ms: int) -> datetime:
+    """Unix milliseconds as an aware UTC time."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC)
