@@ -90,6 +90,7 @@ def run(built: Sandbox, host: str, port: int) -> None:
         host=host,
         port=port,
         log_level="warning",
+        ws="none",
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,
     )

@@ -176,7 +176,10 @@ class Postman:
         self.log.touch(post, "sending")
         attempt = await self._call(post.body, HEADERS | headers)
         post.attempts.append(attempt)
-        self.log.touch(post, "delivered" if attempt.status == 200 else "refused")
+        if attempt.status == 200:
+            self.log.touch(post, "delivered")
+        else:
+            self.log.touch(post, "waiting" if post.signature == "valid" else "refused")
         return attempt.status == 200
 
     async def _call(self, body: bytes, headers: dict[str, str]) -> Attempt:

@@ -46,10 +46,10 @@ export function outcome(record) {
       return { tone: forged ? "bad" : "good", text: `delivered to gateway: 200 in ${ms(last)}${again}${forged}` };
     }
     case "waiting":
-      return { tone: "wait", text: `gateway: ${answered}; again in ${record.next_attempt_in_s} s` };
+      return { tone: "wait", text: `gateway: ${answered}; again in ${record.next_attempt_in_s ?? 0} s` };
     case "refused":
-      if (record.signature !== "valid") return { tone: "good", text: `rightly refused: ${answered}` };
-      return { tone: "bad", text: `gateway answered ${answered}` };
+      if (last.status === null) return { tone: "bad", text: `no answer: ${last.error}` };
+      return { tone: "good", text: `rightly refused: ${answered}` };
     case "lost":
       return { tone: "bad", text: `given up after ${tries} tries: ${answered}` };
     case "held":
