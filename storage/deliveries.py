@@ -32,11 +32,11 @@ def item_id(number: int) -> str:
     return f"itm_{number}"
 
 
-def item_number(id: str) -> int:
+def item_number(delivery: str) -> int:
     """The inverse of `item_id`. Raises `NotFound`, as such a delivery cannot exist."""
-    digits = id.removeprefix("itm_")
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 19) or digits == id:
-        raise NotFound(f"no delivery {id}")
+    digits = delivery.removeprefix("itm_")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 19) or digits == delivery:
+        raise NotFound(f"no delivery {delivery}")
     return int(digits)
 
 
@@ -53,10 +53,14 @@ class Deliveries:
         provider: str | None = None,
         after: str | None = None,
         limit: int = 100,
+        tenant: str | None = None,
     ) -> Sequence[Delivery]:
-        """Oldest first, after the id `after`. Raises `InvalidInput` for a status without a list."""
+        """Oldest first, after the id `after`. Raises `InvalidInput` for a status without a list.
+
+        `tenant` narrows parked ones; what waits or is unrouted belongs to no tenant yet.
+        """
         if status == "parked":
-            return self._parked(provider, after, limit)
+            return self._parked(provider, after, limit, tenant)
         if status == "unrouted":
             return self._items("unrouted", _unrouted(), unrouted.c.item, provider, after, limit)
         if status == "waiting":
@@ -79,29 +83,29 @@ class Deliveries:
             rows = connection.execute(query.where(column > number).order_by(column).limit(limit))
             return [Delivery(item_id(n), status, origin, at) for n, origin, at in rows]
 
-    def get(self, id: str) -> Delivery:
+    def get(self, delivery: str) -> Delivery:
         """Raises `NotFound`."""
         with self._database.read() as connection:
-            if id.startswith("prk_"):
-                row = connection.execute(sa.select(parked).where(parked.c.id == id)).first()
+            if delivery.startswith("prk_"):
+                row = connection.execute(sa.select(parked).where(parked.c.id == delivery)).first()
                 if row is None:
-                    raise NotFound(f"no delivery {id}")
+                    raise NotFound(f"no delivery {delivery}")
                 return _as_delivery(row)
-            item = self._item(connection, item_number(id))
-            return Delivery(id, self._status(connection, item), item.provider, item.received_at_ms)
+            item = self._item(connection, item_number(delivery))
+            return Delivery(delivery, self._status(connection, item), item.provider, item.received_at_ms)
 
-    def stored(self, id: str) -> StoredItem:
+    def stored(self, delivery: str) -> StoredItem:
         """The inbox row of `itm_…`. Raises `NotFound`, also once its day was removed."""
         with self._database.read() as connection:
-            return self._item(connection, item_number(id))
+            return self._item(connection, item_number(delivery))
 
-    def park(self, id: str) -> Park:
+    def park(self, delivery: str) -> Park:
         """The parked row of `prk_…`. Raises `NotFound`."""
         columns = [parked.c[name] for name in Park._fields]
         with self._database.read() as connection:
-            row = connection.execute(sa.select(*columns).where(parked.c.id == id)).first()
+            row = connection.execute(sa.select(*columns).where(parked.c.id == delivery)).first()
         if row is None:
-            raise NotFound(f"no delivery {id}")
+            raise NotFound(f"no delivery {delivery}")
         return Park(*row)
 
     def counts(self) -> dict[str, int]:
@@ -124,8 +128,12 @@ class Deliveries:
             found: int | None = connection.scalar(column)
         return found
 
-    def _parked(self, provider: str | None, after: str | None, limit: int) -> Sequence[Delivery]:
+    def _parked(
+        self, provider: str | None, after: str | None, limit: int, tenant: str | None
+    ) -> Sequence[Delivery]:
         query = sa.select(parked).order_by(parked.c.parked_at_ms, parked.c.id).limit(limit)
+        if tenant is not None:
+            query = query.where(parked.c.tenant == tenant)
         if provider:
             query = query.where(parked.c.provider == provider)
         if after:
