@@ -1,5 +1,6 @@
 """The command line: `python -m sandbox serve`."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -95,7 +96,8 @@ def run(built: Sandbox, host: str, port: int) -> None:
         timeout_graceful_shutdown=GRACE_S,
     )
     server = Server(config, built)
-    server.run()
+    with contextlib.suppress(SystemExit):  # uvicorn's own way of saying that it cannot listen
+        server.run()
     if not server.started:
         raise typer.Exit(1)
 

@@ -66,6 +66,14 @@ def test_an_open_long_poll_does_not_hold_up_the_end(spawn: Spawn, webhook_url: s
         assert poll.result().json()["deliveries"] == []
 
 
+def test_a_port_in_use_is_said(spawn: Spawn, webhook_url: str) -> None:
+    taken = webhook_url.split("/")[2].split(":")[1]
+    environment = {"META_APP_SECRET": "s", "META_VERIFY_TOKEN": "t"}
+    child = spawn([*COMMAND[:-1], taken], env=CLEAN | environment, cwd=ROOT, name="sandbox")
+    assert child.wait() == 1
+    assert "address already in use" in child.output()
+
+
 def test_what_is_missing_is_said(spawn: Spawn) -> None:
     cases: tuple[tuple[dict[str, str], str], ...] = (
         ({}, "META_APP_SECRET"),
