@@ -61,14 +61,14 @@ class ApiKeys:
             rows = connection.execute(sa.select(*_COLUMNS).order_by(api_keys.c.created_at_ms))
             return [ApiKey(*row) for row in rows]
 
-    def revoke(self, id: str) -> ApiKey:
+    def revoke(self, key_id: str) -> ApiKey:
         """Revoke for good; once more changes nothing. Raises `NotFound`."""
-        live = sa.and_(api_keys.c.id == id, api_keys.c.revoked_at_ms.is_(None))
+        live = sa.and_(api_keys.c.id == key_id, api_keys.c.revoked_at_ms.is_(None))
         with self._database.write() as connection:
             connection.execute(sa.update(api_keys).where(live).values(revoked_at_ms=now_ms()))
-            row = connection.execute(sa.select(*_COLUMNS).where(api_keys.c.id == id)).first()
+            row = connection.execute(sa.select(*_COLUMNS).where(api_keys.c.id == key_id)).first()
         if row is None:
-            raise NotFound(f"no key {id}")
+            raise NotFound(f"no key {key_id}")
         return ApiKey(*row)
 
 

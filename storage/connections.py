@@ -16,9 +16,10 @@ ADOPT_MS: Final = 72 * 3_600_000
 
 
 class Connection(NamedTuple):
-    """A connection's row. `account` is a keyed hash; `sealed` holds what is readable by the tenant's
-    key: the account's id at the provider and its name. It receives what came in from
-    `receives_from_ms` on."""
+    """A connection's row. `account` is a keyed hash; `sealed` holds what is readable by the
+    tenant's key: the account's id at the provider and its name. It receives what came in from
+    `receives_from_ms` on.
+    """
 
     id: str
     tenant: str
@@ -57,7 +58,8 @@ class Connections:
         self._database = database
 
     def add(self, new: Connection, route_keys: Iterable[bytes], grant: Grant | None) -> Connection:
-        """Store `new` with its routes and grant. Raises `Conflict` when the tenant has this account.
+        """Store `new` with its routes and grant. Raises `Conflict` when the tenant has this
+        account.
 
         What came in unrouted before is the new connection's only when no other tenant ever had one
         of its routes.
@@ -85,12 +87,14 @@ class Connections:
                 connection.execute(link)
         return new
 
-    def get(self, id: str) -> Connection:
+    def get(self, connection_id: str) -> Connection:
         """Raises `NotFound`."""
         with self._database.read() as connection:
-            row = connection.execute(sa.select(connections).where(connections.c.id == id)).first()
+            row = connection.execute(
+                sa.select(connections).where(connections.c.id == connection_id)
+            ).first()
         if row is None:
-            raise NotFound(f"no connection {id}")
+            raise NotFound(f"no connection {connection_id}")
         return Connection(*row)
 
     def list(
@@ -123,15 +127,21 @@ class Connections:
             linked = sa.select(connection_grants.c.connection)
             return set(connection.scalars(linked.where(connection_grants.c.connection.in_(ids))))
 
-    def set_status(self, id: str, status: str, reason: str) -> None:
+    def set_status(self, connection_id: str, status: str, reason: str) -> None:
         """Change the status, holding off every drain that writes for it. Raises `NotFound`."""
         with self._database.write() as connection:
-            locked = sa.select(connections.c.id).where(connections.c.id == id).with_for_update()
+            locked = (
+                sa.select(connections.c.id)
+                .where(connections.c.id == connection_id)
+                .with_for_update()
+            )
             if connection.scalar(locked) is None:
-                raise NotFound(f"no connection {id}")
+                raise NotFound(f"no connection {connection_id}")
             values: dict[str, Any] = {
                 "status": status,
                 "status_reason": reason,
                 "changed_at_ms": now_ms(),
             }
-            connection.execute(sa.update(connections).where(connections.c.id == id).values(values))
+            connection.execute(
+                sa.update(connections).where(connections.c.id == connection_id).values(values)
+            )

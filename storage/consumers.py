@@ -13,7 +13,8 @@ from storage.schema import consumers
 
 class Consumer(NamedTuple):
     """A consumer's row. `scope` is the tenant of the key that made it, or empty for a key of all
-    tenants: names are unique within it."""
+    tenants: names are unique within it.
+    """
 
     scope: str
     name: str
@@ -63,7 +64,9 @@ class Consumers:
         return Consumer(*row)
 
     def commit(self, scope: str, name: str, cursor: Cursor, *, rewind: bool) -> Consumer:
-        """Move the position to `cursor`; backwards only with `rewind`. Raises `NotFound`, `Conflict`."""
+        """Move the position to `cursor`; backwards only with `rewind`. Raises `NotFound`,
+        `Conflict`.
+        """
         forward = sa.true() if rewind else consumers.c.position <= cursor.position
         move = (
             sa.update(consumers)

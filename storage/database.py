@@ -17,13 +17,19 @@ from contracts.errors import Misconfigured, StoreUnavailable
 from storage.turn import Turn
 
 STATEMENT_TIMEOUT_MS: Final = 30_000
+_OPTIONS: Final = (
+    f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout=60000"
+)
 
 _AWAY: Final = (OperationalError, sqlite3.OperationalError, psycopg.OperationalError)
-"""What says that the database is away or too slow, from SQLAlchemy and from the drivers themselves."""
+"""What says that the database is away or too slow, from SQLAlchemy and from the drivers
+themselves."""
 
 
 def now_ms() -> int:
-    """Unix time in milliseconds, by this process's clock; leases use the database's (`clock_ms`)."""
+    """Unix time in milliseconds, by this process's clock; leases use the database's
+    (`clock_ms`).
+    """
     return time.time_ns() // 1_000_000
 
 
@@ -143,7 +149,7 @@ def _postgresql(url: str, pool_size: int) -> sa.Engine:
         connect_args={
             "connect_timeout": 3,
             "application_name": "cleverbox-gateway",
-            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c idle_in_transaction_session_timeout=60000",
+            "options": _OPTIONS,
             "prepare_threshold": 3,
         },
     )

@@ -44,7 +44,8 @@ class StoredItem(NamedTuple):
 
 class Append(NamedTuple):
     """A message to log. `day` and `hash` make its id and its deduplication key; `at_ms` is the
-    event's time, `contact` the keyed hash of whom it concerns."""
+    event's time, `contact` the keyed hash of whom it concerns.
+    """
 
     tenant: str
     connection: str
@@ -152,8 +153,9 @@ class DrainStore:
                     .order_by(deferred.c.item)
                     .limit(each)
                 )
-                for row in connection.execute(rows):
-                    found.append((Deferred(*row[:4]), StoredItem(*row[4:])))
+                found.extend(
+                    (Deferred(*row[:4]), StoredItem(*row[4:])) for row in connection.execute(rows)
+                )
         return found
 
     def run_key(self, key: bytes) -> tuple[int, bytes] | None:
@@ -203,7 +205,9 @@ class DrainStore:
     def _still_wanted(
         self, connection: sa.Connection, appends: Sequence[Append]
     ) -> Sequence[Append]:
-        """Without what was revoked or erased since it was computed; holds both off until the commit."""
+        """Without what was revoked or erased since it was computed; holds both off until the
+        commit.
+        """
         if not appends:
             return appends
         live = self._sql.share_connections(
@@ -257,7 +261,9 @@ _RESUME: Final = sa.delete(deferred).where(
 
 
 def _deferred_routes(connection: sa.Connection, lanes: Collection[int]) -> list[tuple[int, bytes]]:
-    """Accounts with deferred items, found by skipping through the index: a flood's rows are not read."""
+    """Accounts with deferred items, found by skipping through the index: a flood's rows are not
+    read.
+    """
     found: list[tuple[int, bytes]] = []
     column = deferred.c.route
     for lane in connection.scalars(

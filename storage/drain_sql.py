@@ -72,7 +72,7 @@ class Postgresql:
             SELECT * FROM inbox WHERE inbox.lane = l.lane AND inbox.id > l.mark
             ORDER BY inbox.id LIMIT %s) AS i
         ORDER BY i.lane, i.id
-    """
+    """  # noqa: S608 - constants of this module
     _OVERDUE: Final = """
         SELECT CAST(l.key AS smallint) FROM leases l
         WHERE l.kind = 'lane' AND l.until_ms <= {clock} AND (
@@ -153,7 +153,7 @@ class Sqlite:
     """One writer at a time: what it reads inside its transaction cannot change."""
 
     _WAITING: Final = (
-        f"SELECT {_ITEM} FROM inbox i WHERE i.lane = ? AND i.id > ? ORDER BY i.id LIMIT ?"
+        f"SELECT {_ITEM} FROM inbox i WHERE i.lane = ? AND i.id > ? ORDER BY i.id LIMIT ?"  # noqa: S608
     )
     _OVERDUE: Final = """
         SELECT CAST(l.key AS integer) FROM leases l
@@ -223,7 +223,7 @@ class Sqlite:
 
 def _cursor(connection: sa.Connection, *, binary: bool = False) -> Any:
     """The driver's own cursor on `connection`'s transaction, for statements where SQLAlchemy's work
-    per row would show (binary: psycopg's binary results)."""
-    driver = connection.connection.driver_connection
-    assert driver is not None
+    per row would show (binary: psycopg's binary results).
+    """
+    driver: Any = connection.connection.driver_connection
     return driver.cursor(binary=True) if binary else driver.cursor()

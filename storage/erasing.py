@@ -1,4 +1,6 @@
-"""Erasing: rows are blanked, never removed, so that cursors do not skip; a mark refuses what is old."""
+"""Erasing: rows are blanked, never removed, so that cursors do not skip; a mark refuses what is
+old.
+"""
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite

@@ -1,4 +1,5 @@
-"""Group commit into the inbox: concurrent deliveries share one durable write, each waits for its own.
+"""Group commit into the inbox: concurrent deliveries share one durable write, each waits for its
+own.
 
 Measured on two cores: one commit per request 0.8 to 2.8k/s, one commit per gathered batch 9.5k/s.
 """
@@ -55,7 +56,9 @@ class _Waiter(NamedTuple):
 
 
 class Inbox:
-    """The edge's way into the store. `committed` is told the lanes of every batch, after its commit."""
+    """The edge's way into the store. `committed` is told the lanes of every batch, after its
+    commit.
+    """
 
     def __init__(self, writer: InboxWriter, committed: Callable[[Iterable[int]], None]) -> None:
         self._writer = writer
@@ -74,7 +77,7 @@ class Inbox:
 
     async def stop(self) -> None:
         """Write what is queued, then let go of the database."""
-        while self._queue or self._in_flight:
+        while self._queue or self._in_flight:  # noqa: ASYNC110 - at shutdown only
             await asyncio.sleep(0.01)
         for task in self._tasks:
             task.cancel()
@@ -83,7 +86,8 @@ class Inbox:
 
     async def put(self, key: RunKey, items: Sequence[NewItem]) -> None:
         """Return when all `items` are durable. Raises `StoreUnavailable` at once when the store is
-        away or the queue is full, and after 3 s of waiting; `InvalidInput` when the store refuses them.
+        away or the queue is full, and after 3 s of waiting; `InvalidInput` when the store refuses
+        them.
         """
         loop = asyncio.get_running_loop()
         now = loop.time()
@@ -141,7 +145,9 @@ class Inbox:
                     waiter.done.set_result(None)
 
     async def _bisect(self, batch: Sequence[_Waiter], error: InvalidInput) -> None:
-        """Halve the batch until the refused delivery stands alone, so that its neighbours are stored."""
+        """Halve the batch until the refused delivery stands alone, so that its neighbours are
+        stored.
+        """
         if len(batch) == 1:
             self._refuse(batch, error)
             return
@@ -162,7 +168,8 @@ class Inbox:
 
     async def _expire(self) -> None:
         """Answer those that waited too long; what is in flight may still be stored, and is then
-        recognised as a duplicate when the provider repeats it."""
+        recognised as a duplicate when the provider repeats it.
+        """
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(PATIENCE_S / 12)

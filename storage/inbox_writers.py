@@ -30,7 +30,10 @@ FROM held, unnest($4::smallint[], $5::text[], $6::bigint[], $7::bigint[], $8::by
      AS i(lane, provider, n, received_at_ms, sealed)
 """
 _LITE_RUN_KEY: Final = "INSERT OR IGNORE INTO run_keys (id, day, wrapped) VALUES (?, ?, ?)"
-_LITE_ITEMS: Final = "INSERT INTO inbox (day, run_key, lane, provider, n, received_at_ms, sealed) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_LITE_ITEMS: Final = (
+    "INSERT INTO inbox (day, run_key, lane, provider, n, received_at_ms, sealed)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 def inbox_writer(url: str) -> InboxWriter:

@@ -1,4 +1,5 @@
-"""Leases: the one primitive by which a lane, stream, refresh or saga belongs to one worker at a time.
+"""Leases: the one primitive by which a lane, stream, refresh or saga belongs to one worker at a
+time.
 
 A lease row has an owner, a fence number that grows with every taking, and an end by the database's
 clock. The holder's write transaction checks the fence first, so that a holder who was too slow
@@ -21,7 +22,8 @@ LANE: Final = "lane"
 
 class Lease(NamedTuple):
     """A lease that we hold. `mark` is the low-water mark of what it guards; `broken` says that the
-    holder before us did not give it back: it crashed, or was too slow."""
+    holder before us did not give it back: it crashed, or was too slow.
+    """
 
     kind: str
     key: str
@@ -41,7 +43,9 @@ class Leases:
         self.owner = secrets.token_hex(8)
 
     def take(self, kind: str, keys: Collection[str]) -> list[Lease]:
-        """Those of `keys` that are free, now ours, sorted by key; others are left to their holders."""
+        """Those of `keys` that are free, now ours, sorted by key; others are left to their
+        holders.
+        """
         clock = self._database.clock_ms()
         free = sa.and_(
             leases.c.kind == kind, leases.c.key.in_(sorted(keys)), leases.c.until_ms <= clock
@@ -83,7 +87,9 @@ class Leases:
             connection.execute(sa.delete(leases).where(*ours))
 
     def release(self, held: Sequence[Lease]) -> None:
-        """Give back what was not given back with the work's own commit; lost ones are left alone."""
+        """Give back what was not given back with the work's own commit; lost ones are left
+        alone.
+        """
         if not held:
             return
         with self._database.write() as connection:
@@ -106,8 +112,9 @@ _MOVE_AND_RELEASE: Final = _MOVE.values(until_ms=0, owner=None)
 def check_fences(
     connection: sa.Connection, held: Sequence[Lease], marks: Sequence[int], *, release: bool
 ) -> None:
-    """First step of a write transaction: prove that `held` (sorted) is still ours, move its marks by
-    compare-and-swap and, with `release`, give it back. Raises `LeaseLost`."""
+    """First step of a write transaction: prove that `held` (sorted) is still ours, move its marks
+    by compare-and-swap and, with `release`, give it back. Raises `LeaseLost`.
+    """
     rows: list[dict[str, Any]] = [
         {
             "b_kind": lease.kind,

@@ -69,8 +69,8 @@ class MessageLog:
     def read(self, after: Cursor, limit: int, only: Filter = EVERYTHING) -> Page:
         """At most `limit` messages after `after`, oldest first.
 
-        Raises `LogRestored` when `after`'s row is not the one that it saw, `CursorExpired` when it is
-        older than the log. With a filter, rows that do not match still advance `next`.
+        Raises `LogRestored` when `after`'s row is not the one that it saw, `CursorExpired` when it
+        is older than the log. With a filter, rows that do not match still advance `next`.
         """
         with self._database.read() as connection:
             self._check(connection, after)
@@ -141,7 +141,9 @@ class MessageLog:
         raise NotFound("no such message")
 
     def mark_restored(self) -> Cursor:
-        """Record that the log was restored and ends here, so that readers ahead learn where to go on."""
+        """Record that the log was restored and ends here, so that readers ahead learn where to go
+        on.
+        """
         with self._database.write() as connection:
             row = self._head_row(connection)
             end = Cursor(*row) if row else BEGINNING
@@ -168,7 +170,8 @@ class MessageLog:
     def _resume(self, connection: sa.Connection, after: Cursor) -> Cursor:
         """The last row that a reader at `after` surely shares with the log: the end of the shortest
         restored log before it, or the beginning when no restore was recorded. Ids are stable, so a
-        reader recognises what it reads again."""
+        reader recognises what it reads again.
+        """
         shared = sa.select(sa.func.min(restores.c.position))
         limit = connection.scalar(shared.where(restores.c.position <= after.position)) or 0
         row = connection.execute(

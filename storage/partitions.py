@@ -1,4 +1,6 @@
-"""PostgreSQL's partitions: made ahead, dropped when nothing in them is waited for. SQLite has none."""
+"""PostgreSQL's partitions: made ahead, dropped when nothing in them is waited for. SQLite has
+none.
+"""
 
 from typing import Final
 
@@ -83,7 +85,7 @@ def drop_dedupe(database: Database, before: int) -> int:
             for name in _partitions(connection, "dedupe"):
                 if name == "dedupe_other" or int(name.removeprefix("dedupe_d")) >= before:
                     continue
-                late = sa.text(f"SELECT 1 FROM {name} WHERE kept_at_ms >= :limit LIMIT 1")
+                late = sa.text(f"SELECT 1 FROM {name} WHERE kept_at_ms >= :limit LIMIT 1")  # noqa: S608
                 if connection.scalar(late, {"limit": limit_ms}) is None:
                     connection.execute(sa.text(f"DROP TABLE {name}"))
                     removed += 1

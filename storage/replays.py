@@ -51,12 +51,12 @@ class Replays:
             connection.execute(sa.insert(replays).values(**new._asdict()))
         return new
 
-    def get(self, id: str) -> Replay:
+    def get(self, replay_id: str) -> Replay:
         """Raises `NotFound`."""
         with self._database.read() as connection:
-            row = connection.execute(sa.select(replays).where(replays.c.id == id)).first()
+            row = connection.execute(sa.select(replays).where(replays.c.id == replay_id)).first()
         if row is None:
-            raise NotFound(f"no replay {id}")
+            raise NotFound(f"no replay {replay_id}")
         return Replay(*row)
 
     def queued(self) -> Sequence[Replay]:

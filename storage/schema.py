@@ -1,6 +1,8 @@
-"""The tables. Times are `…_ms` (Unix time, milliseconds); days are whole days since 1970-01-01, UTC.
+"""The tables. Times are `…_ms` (Unix time, milliseconds); days are whole days since 1970-01-01,
+UTC.
 
-Partitions of PostgreSQL and the rules that need its own SQL are in `migrations/` and `partitions.py`.
+Partitions of PostgreSQL and the rules that need its own SQL are in `migrations/` and
+`partitions.py`.
 """
 
 from typing import Final
@@ -27,8 +29,9 @@ run_keys = sa.Table(
     sa.Column("wrapped", sa.LargeBinary, nullable=False),
 )
 
-# Append-only: an item is never updated. Its lane's lease says how far the lane is drained, `deferred`
-# and `unrouted` name the exceptions. PostgreSQL: partitioned by day, primary key (lane, id, day).
+# Append-only: an item is never updated. Its lane's lease says how far the lane is drained,
+# `deferred` and `unrouted` name the exceptions. PostgreSQL: partitioned by day, primary key (lane,
+# id, day).
 inbox = sa.Table(
     "inbox",
     metadata,
@@ -159,8 +162,8 @@ messages = sa.Table(
     sqlite_autoincrement=True,
 )
 
-# `day` is the event's day at the provider. PostgreSQL: partitioned by it. `after` is a position just
-# before the message's own, so that a message is found by its id without a second random index.
+# `day` is the event's day at the provider. PostgreSQL: partitioned by it. `after` is a position
+# just before the message's own, so that a message is found by its id without a second random index.
 dedupe = sa.Table(
     "dedupe",
     metadata,

@@ -1,4 +1,6 @@
-"""`python -m workers worker|schedule`: the processes behind `gateway worker` and `gateway schedule`."""
+"""`python -m workers worker|schedule`: the processes behind `gateway worker` and `gateway
+schedule`.
+"""
 
 import sys
 from datetime import timedelta
@@ -51,15 +53,15 @@ def main(arguments: list[str]) -> int:
     environ = environment()
     try:
         settings = load(Settings, environ)
-        logs.configure(settings)
+        logs.configure(settings.log_format, settings.log_level)
         if arguments == ["worker"]:
             return run_worker(settings, environ)
         if arguments == ["schedule"]:
             return run_schedule(settings)
     except GatewayError as error:
-        print(f"{error.reason}: {error}", file=sys.stderr)
+        sys.stderr.write(f"{error.reason}: {error}\n")
         return 1
-    print("usage: python -m workers worker|schedule", file=sys.stderr)
+    sys.stderr.write("usage: python -m workers worker|schedule\n")
     return 2
 
 

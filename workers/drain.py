@@ -51,7 +51,9 @@ class Tally(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """A stored item with its content (None when it never opens again) and its route's keyed hash."""
+    """A stored item with its content (None when it never opens again) and its route's keyed
+    hash.
+    """
 
     stored: StoredItem
     item: Item | None
@@ -91,7 +93,8 @@ class Drainer:
     def drain(self, lanes: Collection[int]) -> Tally:
         """Drain `lanes` until they are empty or had their turns; lanes that others hold are theirs.
 
-        Raises `Unavailable` when the store or a key is away: nothing is lost, the lanes stay overdue.
+        Raises `Unavailable` when the store or a key is away: nothing is lost, the lanes stay
+        overdue.
         """
         tally = Tally()
         waiting = sorted({str(lane) for lane in lanes})
@@ -148,8 +151,9 @@ class Drainer:
             held = [x._replace(mark=mark) for x, mark in zip(held, plan.marks, strict=True)]
 
     def _drain_carefully(self, lease: Lease) -> Tally:
-        """After a crash: one item a transaction, each attempt committed before it is made, so that an
-        item that kills its process is found and parked."""
+        """After a crash: one item a transaction, each attempt committed before it is made, so that
+        an item that kills its process is found and parked.
+        """
         tally = Tally()
         held = {int(lease.key)}
         pending = [(d, s) for d, s in self._store.deferred(held, ACCOUNT_ROWS)]
@@ -273,7 +277,9 @@ class Drainer:
             log.warning("drain.tenant_destroyed", connection=connection.id)
 
     def _overdue(self, held: Iterable[Lease]) -> Collection[str]:
-        """Look again after giving the lanes back: an item whose nudge found them taken is seen here."""
+        """Look again after giving the lanes back: an item whose nudge found them taken is seen
+        here.
+        """
         return self._store.has_waiting([int(lease.key) for lease in held])
 
     def _release(self, held: Sequence[Lease]) -> None:

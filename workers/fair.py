@@ -1,4 +1,6 @@
-"""The fair share: which of a lane's waiting items a turn takes, so that a flood delays only itself."""
+"""The fair share: which of a lane's waiting items a turn takes, so that a flood delays only
+itself.
+"""
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
@@ -10,7 +12,8 @@ K = TypeVar("K", bound=Hashable)
 
 class Share(NamedTuple):
     """Indexes into the window: `take` now, `defer` to the account's next turn; what lies behind
-    `end` is not looked at yet and stays where it is."""
+    `end` is not looked at yet and stays where it is.
+    """
 
     take: list[int]
     defer: list[int]
@@ -23,8 +26,9 @@ def share(
     """Divide a lane's window, given as the account of each item in order.
 
     An account gets at most `each` items, less what it `used` of its turn already; those `held` have
-    older items put off, so theirs go behind them. The surplus of an account is deferred only as far as
-    needed to reach another account's items; when the window `is_full` there may be more behind it.
+    older items put off, so theirs go behind them. The surplus of an account is deferred only as
+    far as needed to reach another account's items; when the window `is_full` there may be more
+    behind it.
     """
     spent = Counter(used)
     waits = set(held)

@@ -4,7 +4,6 @@ The original writes messages in place, so that a reader can take a half-written 
 worker; this one writes aside and renames, and claims by renaming too.
 """
 
-import os
 import time
 import uuid
 from pathlib import Path
@@ -28,7 +27,7 @@ class Channel(filesystem.Channel):
     def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:
         folder = Path(self.data_folder_in)
         suffix = f".{queue}.msg"
-        for name in sorted(entry for entry in os.listdir(folder) if entry.endswith(suffix)):
+        for name in sorted(file.name for file in folder.glob(f"*{suffix}")):
             claimed = folder / f"{name}.{uuid.uuid4().hex}.claimed"
             try:
                 (folder / name).rename(claimed)

@@ -71,7 +71,9 @@ class LaneQueue:
 
 
 class DrainThreads:
-    """Drains a lane queue with a few threads, which overlap one's computing with another's waiting."""
+    """Drains a lane queue with a few threads, which overlap one's computing with another's
+    waiting.
+    """
 
     def __init__(
         self, queue: LaneQueue, drainer: Drainer, done: Callable[[Tally], None], count: int
@@ -111,6 +113,6 @@ class DrainThreads:
             try:
                 self._done(self._drainer.drain([lane]))
                 self._queue.clear([lane])
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the lane waits
                 log.error("drain.lane_failed", lane=lane, error=type(error).__name__)
                 self._queue.pause([lane])

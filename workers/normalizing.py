@@ -58,7 +58,9 @@ class Normalizer:
         late: bool = False,
     ) -> Outcome:
         """All messages of `item` for `connection`. Content that cannot be read is reported, never
-        raised. Raises `KeyDestroyed` when the tenant was shredded, `Unavailable` while keys are away."""
+        raised. Raises `KeyDestroyed` when the tenant was shredded, `Unavailable` while keys are
+        away.
+        """
         keys = self._vault.tenant(connection.tenant)
         account = self._account(connection, keys)
         outcome = Outcome([], [])
@@ -72,9 +74,8 @@ class Normalizer:
                     )
         except (GatewayError, MemoryError):
             raise
-        except (
-            Exception
-        ) as error:  # a connector's mistake must not stop the lane: it parks the item
+        # a connector's mistake must not stop the lane: it parks the item
+        except Exception as error:  # noqa: BLE001
             log.error("normalize.failed", provider=connection.provider, error=type(error).__name__)
             outcome.unreadable.append(Unreadable("item", type(error).__name__))
         return outcome
@@ -181,8 +182,10 @@ class _Conversations:
 
 
 def event_day(at_ms: int, received_at_ms: int) -> int:
-    """The event's day since 1970-01-01, UTC. A day that lies ahead of the receiving day is no clock's:
-    it counts as day 0, so that a repeated delivery of the same nonsense has the same id."""
+    """The event's day since 1970-01-01, UTC. A day that lies ahead of the receiving day is no
+    clock's: it counts as day 0, so that a repeated delivery of the same nonsense has the same
+    id.
+    """
     day = at_ms // _DAY_MS
     return day if day <= received_at_ms // _DAY_MS + _FUTURE_DAYS else 0
 

@@ -26,7 +26,8 @@ class ItemOpener:
 
     def open(self, item: StoredItem) -> Item:
         """Raises `KeyDestroyed`, `Tampered`, `UnknownKey` for an item that never opens again, and
-        `KeyUnavailable`, `StoreUnavailable` for one that will."""
+        `KeyUnavailable`, `StoreUnavailable` for one that will.
+        """
         day, wrapped = self._run(item.run_key)
         plain = self._vault.run_opener(day, item.run_key, wrapped).open(item.n, item.sealed)
         try:

@@ -66,7 +66,8 @@ class Queue:
 def celery_app(broker_url: str) -> "Celery":
     """The Celery app for a broker: `amqp://…`, `redis://…` or `filesystem:///folder`.
 
-    Raises `Misconfigured` for another. Tasks go through the default exchange, straight to the queue.
+    Raises `Misconfigured` for another. Tasks go through the default exchange, straight to the
+    queue.
     """
     from celery import Celery
     from kombu.entity import Exchange

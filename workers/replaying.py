@@ -50,7 +50,9 @@ class Replayer:
             self.run(replay.id)
 
     def run(self, replay_id: str) -> None:
-        """Carry out one replay, saving progress after each page. Raises `Unavailable`: it waits then."""
+        """Carry out one replay, saving progress after each page. Raises `Unavailable`: it waits
+        then.
+        """
         replay = self._replays.get(replay_id)
         if replay.state != "queued" or not self._leases.take_new(LEASE, replay_id):
             return

@@ -15,7 +15,8 @@ BATCH_ROWS: Final = 500
 
 class StrandedRouter:
     """Gives unrouted items to connections that may have them: made by an operator afterwards, or
-    committed while the drain that found none was under way."""
+    committed while the drain that found none was under way.
+    """
 
     def __init__(self, database: Database, leases: Leases, drainer: Drainer) -> None:
         self._database = database
@@ -23,7 +24,9 @@ class StrandedRouter:
         self._drainer = drainer
 
     def route(self) -> Tally:
-        """Route all there is, in order within a lane; lanes that others hold wait for the next call."""
+        """Route all there is, in order within a lane; lanes that others hold wait for the next
+        call.
+        """
         tally = Tally()
         while items := routable(self._database, BATCH_ROWS):
             done = Tally()

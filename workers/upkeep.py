@@ -1,4 +1,6 @@
-"""Upkeep: keys and partitions ahead, old days destroyed, old keys pruned. Each run does what is due."""
+"""Upkeep: keys and partitions ahead, old days destroyed, old keys pruned. Each run does what is
+due.
+"""
 
 from datetime import date, timedelta
 from typing import Final
@@ -49,7 +51,8 @@ class Upkeep:
 
     def _destroy_old_days(self) -> None:
         """Raw items older than kept: their rows, then the key that opens their backups too. A day
-        with waiting items keeps both."""
+        with waiting items keeps both.
+        """
         first_kept = partitions.today() - self._settings.raw_days
         removed = partitions.drop_inbox_days(self._database, first_kept)
         waiting = partitions.oldest_inbox_day(self._database)
