@@ -16,7 +16,7 @@ sandbox = typer.Typer(help="The sandbox plays the providers, offline.", no_args_
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for command in (run, serve, worker, schedule):
+    for command in (run, serve, worker, schedule, check):
         app.command()(command)
     app.add_typer(sandbox, name="sandbox")
 
@@ -37,10 +37,12 @@ def run(
 
 def serve(host: Host = "127.0.0.1", port: Port = 8080) -> None:
     """The edge: webhooks in, messages out. Stops gracefully on SIGTERM."""
+    from contracts import logs
     from gateway.serve import serve as serve_edge
 
     with parts() as built:
         settings, environ = built.settings, built.environ
+    logs.configure(settings.log_format, settings.log_level)
     serve_edge(settings, environ, host, port)
 
 
@@ -52,6 +54,15 @@ def worker() -> None:
 def schedule() -> None:
     """The scheduler: orders what is due. One is enough; two do no harm."""
     _become("workers", "schedule")
+
+
+def check(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Look at everything that can be wrong; a line per finding, exit code 1 on a fault."""
+    from gateway.cli.doctor import check_all
+
+    raise typer.Exit(check_all(as_json=as_json))
 
 
 @sandbox.callback()

@@ -1,0 +1,23 @@
+"""Each provider's settings."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from gateway.cli.doctor.finding import Finding, ok, warn
+from gateway.cli.parts import Parts
+
+
+def settings(built: Parts) -> Iterator[Finding]:
+    """Which providers are on, what the others lack, and what each has to say of its settings."""
+    from connectors.registry import build
+
+    registry = build(built.environ)
+    today = datetime.now(UTC).date()
+    for name, connector in registry.connectors.items():
+        said = connector.findings(today)
+        for text in said:
+            yield warn(name, text)
+        if not said:
+            yield ok(name, "on")
+    for name, missing in registry.off.items():
+        yield warn(name, "off", f"set {missing} to switch it on")
