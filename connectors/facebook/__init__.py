@@ -25,7 +25,7 @@ class Facebook(Connector):
     name, channel, title = "facebook", "messenger", "Facebook Pages and Messenger"
     features = (Feature("messages", ("pages_messaging", "pages_manage_metadata")),)
     events: ClassVar[Mapping[str, Any]] = EVENTS
-    emits = (
+    emits: ClassVar[tuple[type[content.Content], ...]] = (
         content.MessageReceived,
         content.MessageSent,
         content.MessageEdited,

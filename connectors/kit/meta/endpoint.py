@@ -104,9 +104,10 @@ def _items(provider: str, entries: Iterable[bytes]) -> list[Item]:
             continue
         if route in readable:
             readable[route].append(raw)
-        else:
-            readable[route] = [raw]
-            parts.append((route, readable[route]))
+            continue
+        parts.append((route, [raw]))
+        if route:
+            readable[route] = parts[-1][1]
     return [Item(provider=provider, route=route, raw=_joined(raws)) for route, raws in parts]
 
 

@@ -1,0 +1,108 @@
+"""Signatures over raw bodies, and Meta's handshake."""
+
+import hashlib
+import hmac
+
+import pytest
+
+from connectors.kit.meta.endpoint import MetaEndpoint
+from connectors.kit.meta.settings import MetaSettings
+from connectors.kit.signatures import check_hub_signature
+from contracts.connector import Delivery, VerifiedDelivery
+from contracts.errors import BadSignature
+from contracts.tokens import Secret
+
+BODY = (
+    rb'{"object":"page","entry":[{"id":"1","time":1790000000123,"messaging":'
+    rb'[{"message":{"mid":"m_1","text":"caf\u00e9 \ud83d\ude00"}}]}]}'
+)
+SIGNED = "sha256=c9fdf30bf6498259b4885e79272b105deac3d9d66c443ae0e5b4959749ec7c27"
+"""Of BODY, with the secret `test-secret`."""
+
+ENDPOINT = MetaEndpoint(
+    MetaSettings(
+        app_secret=Secret("test-secret"),
+        verify_token=Secret("verify-me"),
+        app_secret_previous=Secret("older-secret"),
+    )
+)
+
+
+def delivery(signature: str, body: bytes = BODY) -> Delivery:
+    return Delivery(headers={"x-hub-signature-256": signature}, body=body)
+
+
+def test_a_known_vector() -> None:
+    assert ENDPOINT.verify(delivery(SIGNED)).signer == "meta"
+
+
+def test_the_previous_secret_is_known_by_its_name() -> None:
+    digest = hmac.new(b"older-secret", BODY, hashlib.sha256).hexdigest()
+    assert ENDPOINT.verify(delivery(f"sha256={digest}")).signer == "meta-previous"
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        "",
+        "sha256=",
+        SIGNED.removeprefix("sha256="),
+        SIGNED.upper(),
+        SIGNED[:-1],
+        SIGNED + " ",
+        "sha1=" + "0" * 40,
+        "sha256=" + "0" * 64,
+        "sha256=\u00e9\udcff",
+    ],
+)
+def test_anything_else_is_refused(signature: str) -> None:
+    with pytest.raises(BadSignature):
+        ENDPOINT.verify(delivery(signature))
+
+
+def test_no_header_is_refused() -> None:
+    with pytest.raises(BadSignature, match="no X-Hub-Signature-256"):
+        ENDPOINT.verify(Delivery(headers={"x-hub-signature": "sha1=0"}, body=BODY))
+
+
+@pytest.mark.parametrize("body", [BODY + b" ", BODY[:-1], BODY.replace(b"\\u00e9", "é".encode())])
+def test_the_bytes_as_they_came_are_what_was_signed(body: bytes) -> None:
+    with pytest.raises(BadSignature):
+        ENDPOINT.verify(delivery(SIGNED, body))
+
+
+def test_without_a_secret_nothing_passes() -> None:
+    with pytest.raises(BadSignature):
+        check_hub_signature(delivery(SIGNED), [])
+
+
+def test_nobody_else_makes_a_verified_delivery() -> None:
+    with pytest.raises(TypeError, match=r"Endpoint\.verify"):
+        VerifiedDelivery(delivery(SIGNED), "meta", object())
+
+
+def test_the_handshake_returns_the_challenge() -> None:
+    query = {
+        "hub.mode": "subscribe",
+        "hub.verify_token": "verify-me",
+        "hub.challenge": "1158201444",
+    }
+    assert ENDPOINT.handshake(query) == "1158201444"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"hub.verify_token": "verify-you"},
+        {"hub.verify_token": ""},
+        {"hub.verify_token": "\udcff"},
+        {"hub.mode": "unsubscribe"},
+        {"hub.challenge": None},
+        {"hub.mode": None},
+        {"hub.verify_token": None},
+    ],
+)
+def test_another_handshake_is_refused(wrong: dict[str, str | None]) -> None:
+    query = {"hub.mode": "subscribe", "hub.verify_token": "verify-me", "hub.challenge": "1"} | wrong
+    with pytest.raises(BadSignature):
+        ENDPOINT.handshake({key: value for key, value in query.items() if value is not None})
