@@ -11,7 +11,8 @@ import pytest
 
 from contracts.errors import KeyUnavailable, Misconfigured
 from tests.conftest import Spawn
-from tests.services import PrivatePostgres, fresh_database
+from tests.servers import PrivatePostgres
+from tests.services import fresh_database
 from token_vault import KeyStore
 from token_vault.keystore import KeyRow
 
