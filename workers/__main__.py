@@ -3,6 +3,7 @@ schedule`.
 """
 
 import sys
+import warnings
 from datetime import timedelta
 
 from contracts import logs
@@ -13,8 +14,12 @@ from workers import queue, upkeep
 
 def run_worker(settings: Settings, environ: dict[str, str]) -> int:
     """Work until SIGTERM or SIGINT, then finish what is under way. Returns the exit code."""
+    from celery.exceptions import SecurityWarning
+
     from workers.composition import Parts, celery_with_tasks
 
+    # Celery warns that root runs a worker: a danger with pickled tasks, and ours are JSON only.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     parts = Parts(settings, environ)
     app = celery_with_tasks(parts)
     parts.start()

@@ -75,10 +75,23 @@ class Parts:
 def celery_with_tasks(parts: Parts) -> Any:
     """The Celery app whose tasks are the jobs of `parts`; each task is a nudge and may be lost."""
     app = queue.celery_app(parts.settings.broker)
-    app.task(name=queue.NUDGE)(parts.lanes.add)
-    app.task(name=queue.ROUTE)(lambda: _report(parts.stranded.route()))
-    app.task(name=queue.REPLAY)(parts.replayer.run)
-    app.task(name=queue.UPKEEP)(parts.upkeep.run)
+
+    @app.task(name=queue.NUDGE)  # type: ignore[untyped-decorator]
+    def nudge(lanes: list[int]) -> None:
+        parts.lanes.add(lanes)
+
+    @app.task(name=queue.ROUTE)  # type: ignore[untyped-decorator]
+    def route_unrouted() -> None:
+        parts.stranded.route()
+
+    @app.task(name=queue.REPLAY)  # type: ignore[untyped-decorator]
+    def replay(replay_id: str) -> None:
+        parts.replayer.run(replay_id)
+
+    @app.task(name=queue.UPKEEP)  # type: ignore[untyped-decorator]
+    def upkeep() -> None:
+        parts.upkeep.run()
+
     return app
 
 

@@ -109,7 +109,7 @@ def _broker(url: str) -> tuple[str, dict[str, Any]]:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         options = {"data_folder_in": str(queues), "data_folder_out": str(queues)}
         timing = {"control_folder": str(control), "polling_interval": 0.01}
-        return f"{FILESYSTEM}://", options | timing
+        return f"{FILESYSTEM}://localhost//", options | timing
     if scheme in ("redis", "rediss"):
         return url, {"socket_timeout": 5, "socket_connect_timeout": 3, "health_check_interval": 10}
     if scheme in ("amqp", "amqps", "pyamqp"):
