@@ -38,12 +38,16 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{fiel
     """How many days raw deliveries are kept before their day's key is destroyed."""
     dedup_days: int = 30
     """How many days deduplication keys are kept; never less than raw deliveries."""
+    lease_seconds: float = 10.0
+    """How long the lanes of a worker that was killed wait for the next one; longer than any turn."""
 
     def __post_init__(self) -> None:
         if self.sandbox_url and not is_loopback(self.public_url):
             raise Misconfigured("GATEWAY_SANDBOX_URL needs a loopback GATEWAY_PUBLIC_URL")
         if self.raw_days < 1:
             raise Misconfigured("GATEWAY_RAW_DAYS must be at least 1")
+        if not 1 <= self.lease_seconds <= 600:
+            raise Misconfigured("GATEWAY_LEASE_SECONDS must be 1 to 600")
         if self.dedup_days < max(30, self.raw_days + 1):
             raise Misconfigured(
                 "GATEWAY_DEDUP_DAYS must be at least 30, and more than GATEWAY_RAW_DAYS"

@@ -36,7 +36,7 @@ class Parts:
         self.database = Database(settings.database)
         self.vault = open_vault(settings)
         connectors = registry.build(environ).connectors
-        leases = Leases(self.database)
+        leases = Leases(self.database, seconds=settings.lease_seconds)
         store = DrainStore(self.database)
         known = Connections(self.database)
         normalizer = Normalizer(self.vault, settings.public_url)
