@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 import typer
 
-from gateway.cli.output import note
 from gateway.cli.parts import Parts, parts
 
 app = typer.Typer(
@@ -17,7 +16,16 @@ app = typer.Typer(
 def upgrade() -> None:
     """Bring the main database and the key store to what this version needs; repeatable."""
     with parts() as built:
-        set_up(built, say=note)
+        set_up(built, say=typer.echo)
+
+
+@app.command()
+def restored() -> None:
+    """After a restore, before anything runs: tell readers and connections, erase again."""
+    from gateway.cli.restoring import put_right
+
+    with parts() as built:
+        put_right(built, say=typer.echo)
 
 
 def set_up(built: Parts, say: Callable[[str], None]) -> None:
@@ -31,7 +39,7 @@ def set_up(built: Parts, say: Callable[[str], None]) -> None:
     change = "as it was" if before == after else f"upgraded from {before or 'nothing'}"
     say(f"main database: revision {after}, {change}")
     built.vault.upgrade()
-    say("key store: up to date")
     built.vault.deployment()
+    say("key store: up to date")
     built.vault.ensure_days(datetime.now(UTC).date(), AHEAD_DAYS + 1)
     say(f"keys for raw deliveries: made up to {AHEAD_DAYS} days ahead")

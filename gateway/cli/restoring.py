@@ -1,0 +1,55 @@
+"""`gateway db restored`: what a backup has forgotten is said, and what was erased stays erased."""
+
+from collections.abc import Callable
+
+from contracts.errors import Tampered
+from gateway.cli.parts import Parts
+from storage.database import now_ms
+from storage.erasing import Erasing
+from storage.gaps import Gaps
+from storage.log import MessageLog
+from storage.restoring import advance_numbers, newest_ms
+from token_vault import Erasure
+
+
+def put_right(built: Parts, say: Callable[[str], None]) -> None:
+    """Put a restored database right; to be done once, before anything else runs.
+
+    Readers ahead of the log get `log-restored` from now on, the erasure journal is replayed, and
+    workers will say `connection.gap` to every connection, from the backup's last change until now.
+    """
+    database = built.database
+    since_ms = newest_ms(database)
+    numbers = advance_numbers(database)
+    say(f"numbers go on after item {numbers['inbox']} and position {numbers['messages']}")
+    end = MessageLog(database).mark_restored()
+    say(f"the log ends at position {end.position}; readers ahead of it are told so")
+    _replay(built, say)
+    if since_ms is None:
+        say("no gap to tell: the database is empty")
+        return
+    Gaps(database).announce_all(since_ms, now_ms(), "restored")
+    say("a gap will be told to every connection, as soon as a worker runs")
+
+
+def _replay(built: Parts, say: Callable[[str], None]) -> None:
+    erasing = Erasing(built.database)
+    tenants, contacts, blanked = 0, 0, 0
+    for erasure in built.vault.erasures():
+        if erasure.kind == "tenant" and erasure.tenant:
+            blanked += erasing.tenant(erasure.tenant)
+            tenants += 1
+        elif erasure.kind == "contact" and erasure.tenant:
+            erased_at_ms = int(erasure.at.timestamp() * 1000)
+            blanked += erasing.contact(erasure.tenant, _contact(erasure), erased_at_ms)
+            contacts += 1
+    say(f"erasures: {tenants} tenants and {contacts} contacts again, {blanked} messages blanked")
+
+
+def _contact(erasure: Erasure) -> bytes:
+    """The journal names a contact by its keyed hash, in hex."""
+    try:
+        return bytes.fromhex(erasure.detail)
+    except ValueError:
+        text = f"erasure journal, line {erasure.id}: {erasure.detail!r} is not a contact's hash"
+        raise Tampered(text) from None

@@ -1,0 +1,68 @@
+"""What a database needs after it came back from a backup."""
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from storage.database import Database
+from storage.schema import connections, inbox, leases, messages
+
+_NUMBERED: Final = (("inbox", "id"), ("messages", "position"))
+
+
+def newest_ms(database: Database) -> int | None:
+    """When the restored database last changed, as far as its rows tell; None when it is empty."""
+    newest = (
+        sa.select(messages.c.appended_at_ms).order_by(messages.c.position.desc()).limit(1),
+        sa.select(sa.func.max(inbox.c.received_at_ms)),
+        sa.select(sa.func.max(connections.c.changed_at_ms)),
+    )
+    with database.read() as connection:
+        return max(filter(None, map(connection.scalar, newest)), default=None)
+
+
+def advance_numbers(database: Database) -> dict[str, int]:
+    """Make every number given from now on higher than those in use; returns them by table.
+
+    An item below its lane's mark would never be drained, a position given twice is refused.
+    """
+    highest = {
+        "inbox": sa.select(sa.func.max(inbox.c.id)),
+        "messages": sa.select(sa.func.max(messages.c.position)),
+    }
+    mark = sa.select(sa.func.max(leases.c.mark)).where(leases.c.kind == "lane")
+    reached: dict[str, int] = {}
+    with database.write() as connection:
+        for table, column in _NUMBERED:
+            used = connection.scalar(highest[table]) or 0
+            if table == "inbox":
+                used = max(used, connection.scalar(mark) or 0)
+            give = _postgresql if database.is_postgresql else _sqlite
+            reached[table] = give(connection, table, column, used)
+    return reached
+
+
+def _postgresql(connection: sa.Connection, table: str, column: str, used: int) -> int:
+    sequence = str(
+        connection.scalar(
+            sa.text("SELECT pg_get_serial_sequence(:t, :c)"), {"t": table, "c": column}
+        )
+    )
+    last = connection.scalar(sa.text(f"SELECT last_value FROM {sequence}")) or 0  # noqa: S608
+    reached = max(last, used)
+    if used > last:
+        moved = sa.text("SELECT setval(CAST(:s AS regclass), :n)")
+        connection.execute(moved, {"s": sequence, "n": reached})
+    return reached
+
+
+def _sqlite(connection: sa.Connection, table: str, _column: str, used: int) -> int:
+    found = sa.text("SELECT seq FROM sqlite_sequence WHERE name = :t")
+    last: int | None = connection.scalar(found, {"t": table})
+    reached = max(last or 0, used)
+    row = {"t": table, "n": reached}
+    if last is None:
+        connection.execute(sa.text("INSERT INTO sqlite_sequence (name, seq) VALUES (:t, :n)"), row)
+    elif used > last:
+        connection.execute(sa.text("UPDATE sqlite_sequence SET seq = :n WHERE name = :t"), row)
+    return reached
