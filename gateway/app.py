@@ -13,14 +13,22 @@ from connectors.registry import build
 from contracts.errors import GatewayError
 from contracts.settings import Settings
 from gateway import problems
+from gateway.connecting import Connecting
+from gateway.connections import ConnectionCalls
 from gateway.consumers import ConsumerCalls
+from gateway.deliveries import DeliveryCalls
 from gateway.health import Health
+from gateway.keys import KeyCalls
 from gateway.messages import Messages
 from gateway.operations import Operation, Table
+from gateway.pages import Pages
 from gateway.parts import Parts
 from gateway.webhooks import PREFIX
+from storage.connections import Connections
 from storage.consumers import Consumers
+from storage.deliveries import Deliveries
 from storage.migrate import is_ready
+from storage.replays import Replays
 from token_vault import open_vault
 from workers.queue import Queue
 
@@ -44,8 +52,9 @@ class Edge(Starlette):
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         table = Table(_operations(parts), parts.auth, parts.metrics)
+        pages = Pages(table.operations, parts.settings.public_url)
         super().__init__(
-            routes=table.routes(),
+            routes=[*table.routes(), *pages.routes()],
             lifespan=_lifespan,
             exception_handlers={
                 GatewayError: problems.of_gateway_error,
@@ -69,6 +78,8 @@ class Edge(Starlette):
 
 def _operations(parts: Parts) -> list[Operation]:
     log, threads, reader, database = parts.log, parts.threads, parts.reader, parts.database
+    connections = Connections(database)
+    connecting = Connecting(connections, parts.vault, set(parts.registry.connectors))
     checks = {
         "database": lambda: is_ready(database),
         "key_store": lambda: bool(parts.vault.days() or True),
@@ -76,6 +87,9 @@ def _operations(parts: Parts) -> list[Operation]:
     return [
         *Messages(reader, log, threads).operations(),
         *ConsumerCalls(Consumers(database), log, reader, threads).operations(),
+        *ConnectionCalls(connections, connecting, parts.registry, threads).operations(),
+        *DeliveryCalls(Deliveries(database), Replays(database), parts.jobs, threads).operations(),
+        *KeyCalls(parts.keys, parts.auth, threads).operations(),
         *Health(checks, threads, parts.metrics).operations(),
     ]
 

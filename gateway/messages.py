@@ -97,6 +97,7 @@ class Messages:
                 text="Ordered, without gaps. With `wait` the call returns as soon as there is a "
                 "message. A filter still moves `next` over what it leaves out.",
                 query=Pull,
+                example="/v1/messages?limit=100&wait=30&type=message.received",
                 answers={200: MessagePage},
                 errors=(LogRestored, CursorExpired),
                 endpoint=self.pull,

@@ -67,6 +67,9 @@ class Operation:
     body: type[msgspec.Struct] = Nothing
     answers: Mapping[int, Any] = field(default_factory=dict)
     """Status → the type of the JSON body, None without one."""
+    example: str = ""
+    """For the documentation: path and query of a call."""
+    example_body: str = ""
     errors: Sequence[type[GatewayError]] = ()
     """What can go wrong besides what always can: bad input, no key, no right, a part away."""
     endpoint: Callable[[Call[Any, Any, Any]], Awaitable[Response]]

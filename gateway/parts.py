@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Sequence
-from typing import Protocol
 
 from connectors.registry import Registry
 from contracts.settings import Settings
 from gateway.auth import Auth
+from gateway.jobs import Jobs
 from gateway.metrics import Metrics
 from gateway.nudges import Nudges
 from gateway.reading import Reader
@@ -22,14 +22,6 @@ from storage.inbox import Inbox, InboxWriter, NewItem, RunKey
 from storage.inbox_writers import inbox_writer
 from storage.log import MessageLog
 from token_vault import Vault
-
-
-class Jobs(Protocol):
-    """What the edge asks of the workers; each raises `Unavailable` when the broker is away."""
-
-    def nudge(self, lanes: Sequence[int]) -> None: ...
-
-    def replay(self, replay: str) -> None: ...
 
 
 class Parts:

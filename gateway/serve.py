@@ -6,6 +6,7 @@ from typing import Final
 
 import uvicorn
 
+from contracts.logs import configure
 from contracts.settings import Settings
 from gateway.app import Edge, create_app
 
@@ -33,6 +34,7 @@ def serve(settings: Settings, environ: Mapping[str, str], host: str, port: int) 
 
     Raises `Misconfigured`, and `SystemExit` when the address is taken.
     """
+    configure(settings.log_format, settings.log_level)
     edge = create_app(settings, environ)
     Server(_config(edge, host, port), edge).run()
 

@@ -17,7 +17,7 @@ WaitS = Annotated[
 CursorText = Annotated[
     str, Meta(max_length=64, description="A cursor as it was given; empty: from the beginning.")
 ]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z", max_length=100)]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$(?!\n)", max_length=100)]
 Tenant = Annotated[str, Meta(min_length=1, max_length=200, description="A tenant's name.")]
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
