@@ -7,8 +7,8 @@ import sqlalchemy as sa
 
 from contracts.errors import InvalidInput, NotFound
 from storage.database import Database
-from storage.drain import Park, StoredItem
 from storage.schema import deferred, inbox, leases, parked, unrouted
+from storage.turns import Park, StoredItem
 
 Status = Literal["waiting", "unrouted", "parked", "handled"]
 STATUSES: Final[tuple[Status, ...]] = ("waiting", "unrouted", "parked", "handled")
@@ -92,7 +92,9 @@ class Deliveries:
                     raise NotFound(f"no delivery {delivery}")
                 return _as_delivery(row)
             item = self._item(connection, item_number(delivery))
-            return Delivery(delivery, self._status(connection, item), item.provider, item.received_at_ms)
+            return Delivery(
+                delivery, self._status(connection, item), item.provider, item.received_at_ms
+            )
 
     def stored(self, delivery: str) -> StoredItem:
         """The inbox row of `itm_…`. Raises `NotFound`, also once its day was removed."""

@@ -7,7 +7,7 @@ cannot deadlock: fence, connections, deduplication keys (sorted), inbox, positio
 import os
 import struct
 from collections.abc import Collection, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -24,101 +24,7 @@ from storage.schema import (
     run_keys,
     unrouted,
 )
-
-RECEIVING: Final = ("pending", "active", "degraded", "needs_reauth")
-"""Statuses of connections that messages are written for."""
-
-
-class StoredItem(NamedTuple):
-    """A row of the inbox."""
-
-    id: int
-    day: int
-    lane: int
-    provider: str
-    run_key: bytes
-    n: int
-    received_at_ms: int
-    sealed: bytes
-
-
-class Append(NamedTuple):
-    """A message to log. `day` and `hash` make its id and its deduplication key; `at_ms` is the
-    event's time, `contact` the keyed hash of whom it concerns.
-    """
-
-    tenant: str
-    connection: str
-    type: str
-    day: int
-    hash: bytes
-    contact: bytes | None
-    at_ms: int
-    sealed: bytes
-
-
-class Park(NamedTuple):
-    """An item whose content cannot be read for one connection, sealed for its tenant."""
-
-    id: str
-    item: int
-    connection: str
-    tenant: str
-    provider: str
-    reason: str
-    detail: str
-    received_at_ms: int
-    sealed: bytes
-
-
-class Deferred(NamedTuple):
-    """An item that waits for its account's next turn."""
-
-    lane: int
-    route: bytes
-    item: int
-    day: int
-
-
-class Unrouted(NamedTuple):
-    """An item that no connection wants yet."""
-
-    item: int
-    day: int
-    lane: int
-    route: bytes
-    provider: str
-    received_at_ms: int
-
-
-class Turn(NamedTuple):
-    """Everything that one turn of draining writes. Empty parts cost nothing.
-
-    `leases` are sorted, `marks` are where each lane is drained to afterwards.
-    """
-
-    leases: Sequence[Lease] = ()
-    marks: Sequence[int] = ()
-    release: bool = False
-    appends: Sequence[Append] = ()
-    parks: Sequence[Park] = ()
-    defer: Sequence[Deferred] = ()
-    resume: Sequence[Deferred] = ()
-    strand: Sequence[Unrouted] = ()
-    routed: Collection[int] = ()
-    """Unrouted items that have found their connections."""
-    unparked: Collection[str] = ()
-    """Parked items that could be read this time."""
-    tried: Collection[int] = ()
-    """Items whose attempts were counted, now done."""
-
-
-class Written(NamedTuple):
-    """How many messages a turn added, and how many it had already (or must not have any more)."""
-
-    added: int
-    duplicate: int
-    refused: int
+from storage.turns import RECEIVING, Append, Deferred, StoredItem, Turn, Written
 
 
 class DrainStore:

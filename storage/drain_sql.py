@@ -1,15 +1,13 @@
 """The drain's hot statements in each database's own words."""
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.schema import connections
-
-if TYPE_CHECKING:
-    from storage.drain import Append
+from storage.turns import Append
 
 POSITION_LOCK: Final = 7_215_004
 """Advisory lock under which positions are assigned, so that they become visible in their order."""
@@ -42,7 +40,7 @@ class DrainSql(Protocol):
     def append(
         self,
         connection: sa.Connection,
-        rows: Sequence["Append"],
+        rows: Sequence[Append],
         tags: Sequence[int],
         at_ms: int,
     ) -> None: ...
@@ -132,7 +130,7 @@ class Postgresql:
     def append(
         self,
         connection: sa.Connection,
-        rows: Sequence["Append"],
+        rows: Sequence[Append],
         tags: Sequence[int],
         at_ms: int,
     ) -> None:
@@ -205,7 +203,7 @@ class Sqlite:
     def append(
         self,
         connection: sa.Connection,
-        rows: Sequence["Append"],
+        rows: Sequence[Append],
         tags: Sequence[int],
         at_ms: int,
     ) -> None:

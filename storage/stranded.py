@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 
 from storage.database import Database
-from storage.drain import RECEIVING, StoredItem
 from storage.schema import connections, inbox, routes, unrouted
+from storage.turns import RECEIVING, StoredItem
 
 
 def routable(database: Database, limit: int) -> list[StoredItem]:

@@ -10,17 +10,9 @@ import structlog
 from contracts.connector import Connector, Item
 from contracts.errors import KeyDestroyed, LeaseLost, Unavailable
 from storage.connections import Connection, Connections
-from storage.drain import (
-    RECEIVING,
-    Append,
-    Deferred,
-    DrainStore,
-    Park,
-    StoredItem,
-    Turn,
-    Unrouted,
-)
+from storage.drain import DrainStore
 from storage.leases import LANE, Lease, Leases
+from storage.turns import RECEIVING, Append, Deferred, Park, StoredItem, Turn, Unrouted
 from token_vault import Vault
 from workers.fair import share
 from workers.normalizing import Normalizer

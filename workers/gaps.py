@@ -11,8 +11,9 @@ from contracts.content.account import ConnectionGap
 from contracts.errors import KeyDestroyed
 from contracts.messages import timestamp
 from storage.connections import Connection, Connections
-from storage.drain import RECEIVING, Append, DrainStore, Turn
+from storage.drain import DrainStore
 from storage.gaps import Gap, Gaps
+from storage.turns import RECEIVING, Append, Turn
 from workers.normalizing import Normalizer, utc
 
 log = structlog.get_logger()

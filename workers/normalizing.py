@@ -16,7 +16,7 @@ from contracts.errors import GatewayError
 from contracts.messages import PREFIX, Message, data_schema, encode, timestamp
 from storage import message_id
 from storage.connections import Connection, new_id
-from storage.drain import Append, Park
+from storage.turns import Append, Park
 from token_vault import Purpose, TenantKeys, Vault
 
 log = structlog.get_logger()

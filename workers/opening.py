@@ -8,7 +8,8 @@ import msgspec
 
 from contracts.connector import Item
 from contracts.errors import KeyDestroyed, Tampered, UnknownKey
-from storage.drain import DrainStore, StoredItem
+from storage.drain import DrainStore
+from storage.turns import StoredItem
 from token_vault import Vault
 
 _EPOCH: Final = date(1970, 1, 1).toordinal()

@@ -10,9 +10,10 @@ from contracts.errors import GatewayError, NotFound, Unavailable
 from storage.connections import Connections
 from storage.database import now_ms
 from storage.deliveries import Deliveries
-from storage.drain import DrainStore, Turn
+from storage.drain import DrainStore
 from storage.leases import Leases
 from storage.replays import LEASE, Replay, Replays
+from storage.turns import Turn
 from workers.drain import Drainer, Tally
 from workers.normalizing import Normalizer
 

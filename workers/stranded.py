@@ -5,9 +5,9 @@ from operator import attrgetter
 from typing import Final
 
 from storage.database import Database
-from storage.drain import Turn
 from storage.leases import LANE, Leases
 from storage.stranded import routable
+from storage.turns import Turn
 from workers.drain import Drainer, Tally
 
 BATCH_ROWS: Final = 500
