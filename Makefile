@@ -19,8 +19,8 @@ install: .venv/installed ## .venv with the locked packages and this project, edi
 
 .venv/installed: requirements-dev.txt pyproject.toml | .venv/bin/python
 	@echo "Installing into .venv (a minute or two, once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 run: install ## edge, worker, scheduler and sandbox, with everything under var/
@@ -57,7 +57,7 @@ compile = CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --genera
 	--no-emit-options $(if $(UPGRADE),--upgrade) pyproject.toml
 
 lock: | .venv/bin/python ## requirements*.txt from pyproject.toml (UPGRADE=1: newest versions)
-	@[ -x $(BIN)/pip-compile ] || $(BIN)/python -m pip install --quiet --disable-pip-version-check pip-tools
+	@[ -x $(BIN)/pip-compile ] || $(BIN)/python -m pip install -qq --disable-pip-version-check pip-tools
 	$(compile) --output-file requirements.txt
 	$(compile) --extra dev --constraint requirements.txt --output-file requirements-dev.txt
 
