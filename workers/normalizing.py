@@ -116,7 +116,7 @@ class Normalizer:
             type=event.content.type,
             day=day,
             hash=digest,
-            contact=keys.hash("contact", event.contact) if event.contact else None,
+            contact=contact_hash(keys, connection.provider, event.contact),
             at_ms=at_ms,
             sealed=keys.seal(Purpose.MESSAGE, message_id.seal_id(day, digest), encode(message)),
         )
@@ -188,6 +188,11 @@ def event_day(at_ms: int, received_at_ms: int) -> int:
     """
     day = at_ms // _DAY_MS
     return day if day <= received_at_ms // _DAY_MS + _FUTURE_DAYS else 0
+
+
+def contact_hash(keys: TenantKeys, provider: str, contact: str | None) -> bytes | None:
+    """How a data subject is known to the log: by provider and id there, never in clear."""
+    return keys.hash("contact", provider, contact) if contact else None
 
 
 def utc(at_ms: int) -> datetime:
