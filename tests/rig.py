@@ -28,7 +28,7 @@ from storage.log import EVERYTHING, Filter, MessageLog
 from token_vault import Purpose, RunSealer, open_vault
 from workers.composition import Parts
 
-APP_SECRET = "test-secret"  # noqa: S105 - the published vector's
+APP_SECRET = "test-secret"
 ENVIRON = {"META_APP_ID": "1", "META_APP_SECRET": APP_SECRET, "META_VERIFY_TOKEN": "verify"}
 
 _numbers = itertools.count(1)
