@@ -97,7 +97,7 @@ def _ms(time: Number | None) -> int:
 
 
 def _unrecognized(piece: Strange) -> Event | Unreadable:
-    kind = clean_text(piece.kind)[:64]
+    kind = clean_text(piece.kind)[:64] or "unnamed"
     try:
         ms = _ms(piece.time)
     except Misshapen:  # what it calls a timestamp may be none

@@ -14,7 +14,14 @@ UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding raises for input that is not what it should be."""
 
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]++|[\]}]++|,', re.DOTALL)
+_OPEN_STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
+_BRACKETS: Final = re.compile(
+    rb'(?:[^"\[\]{}]++|' + _OPEN_STRING + rb")*+([\[{]++|[\]}]++)", re.DOTALL
+)
+"""The next run of brackets of one kind, beyond whatever stands before it."""
+_BRACKETS_OR_COMMA: Final = re.compile(
+    rb'(?:[^"\[\]{},]++|' + _OPEN_STRING + rb")*+([\[{]++|[\]}]++|,)", re.DOTALL
+)
 _BAD: Final = re.compile(
     rb"\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}"  # a pair: fine
     rb"|(\\u(?:[dD][89a-fA-F][\da-fA-F]{2}|0000)|\x00)"  # a lone surrogate, a NUL
@@ -48,15 +55,12 @@ def too_deep(raw: bytes) -> bool:
     """Whether `raw` nests deeper than readers further on should have to bear: 100 levels."""
     if raw.count(b"{") + raw.count(b"[") <= _DEEPEST:
         return False
-    depth = 0
-    for token in _TOKEN.finditer(raw):
-        first, length = token[0][:1], token.end() - token.start()
-        if first in b"[{":
-            depth += length
-            if depth > _DEEPEST:
-                return True
-        elif first in b"]}":
-            depth -= length
+    depth, at = 0, 0
+    while token := _BRACKETS.match(raw, at):
+        at = token.end()
+        depth += _step(token[1])
+        if depth > _DEEPEST:
+            return True
     return False
 
 
@@ -94,23 +98,25 @@ def _parts(raw: bytes, bracket: bytes) -> Iterator[bytes]:
     raw = raw.removeprefix(b"\xef\xbb\xbf").strip(_SPACE)
     if raw[:1] != bracket:
         raise ValueError("not an array" if bracket == b"[" else "not an object")
-    depth, begin = 0, 1
-    for token in _TOKEN.finditer(raw):
-        start, first = token.start(), token[0][:1]
-        if first in b"[{":
-            depth += token.end() - start
-        elif first in b"]}":
-            depth -= token.end() - start
-            if depth <= 0:
-                if token.end() + depth != len(raw):
-                    raise ValueError("more follows it")
-                break
-        elif first == b"," and depth == 1:
-            yield raw[begin:start].strip(_SPACE)
-            begin = token.end()
-    end = len(raw) - 1 if depth <= 0 else len(raw)
-    if last := raw[begin:end].strip(_SPACE):
+    depth, begin, at = 1, 1, 1
+    while depth > 0:
+        token = (_BRACKETS_OR_COMMA if depth == 1 else _BRACKETS).match(raw, at)
+        if token is None:  # truncated
+            break
+        at = token.end()
+        if token[1] == b",":
+            yield raw[begin : at - 1].strip(_SPACE)
+            begin = at
+        else:
+            depth += _step(token[1])
+    if depth <= 0 and at + depth != len(raw):
+        raise ValueError("more follows it")
+    if last := raw[begin : len(raw) - (depth <= 0)].strip(_SPACE):
         yield last
+
+
+def _step(brackets: bytes) -> int:
+    return len(brackets) if brackets[0] in b"[{" else -len(brackets)
 
 
 def _mended(found: re.Match[bytes]) -> bytes:

@@ -44,12 +44,6 @@ class _Message(Talk, frozen=True, kw_only=True):
     referral: Referral | UnsetType = UNSET
     commands: tuple[str, ...] | UnsetType = UNSET
     """Names of the business's commands that the text invokes."""
-    via: str | UnsetType = UNSET
-    """What sent it, see docs/messages.md: `page_inbox`, `app:<id>`; unset when nobody says."""
-    send_id: str | UnsetType = UNSET
-    """`snd_…` of `POST /v1/messages` when it was sent through us."""
-    metadata: str | UnsetType = UNSET
-    """The text that the sending app attached for itself."""
     cc: tuple[Participant, ...] | UnsetType = UNSET
     bcc: tuple[Participant, ...] | UnsetType = UNSET
     reply_text: str | UnsetType = UNSET
@@ -68,6 +62,12 @@ class MessageSent(_Message, frozen=True, kw_only=True):
     """The business wrote to a contact: through us, or elsewhere (an echo)."""
 
     type: ClassVar[str] = "message.sent"
+    via: str | UnsetType = UNSET
+    """What sent it (see docs/messages.md): `page_inbox`, `gateway`, `app:<id>`, or unset."""
+    send_id: str | UnsetType = UNSET
+    """`snd_…` of `POST /v1/messages` when it was sent through us."""
+    metadata: str | UnsetType = UNSET
+    """The text that the sending app attached for itself."""
 
 
 class MessageEdited(Talk, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ Source: https://developers.facebook.com/docs/graph-api/webhooks/getting-started.
 import hmac
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import ClassVar, Final
 
 import msgspec
@@ -20,6 +21,9 @@ from contracts.messages import clean_text
 
 PROVIDERS: Final = {"page": "facebook"}
 """A delivery's `object` → the provider whose connector reads its entries."""
+
+_MOST_ENTRIES: Final = 10_000
+"""Meta sends at most 1,000 updates in one POST."""
 
 _LONGEST_ROUTE: Final = 200
 _NOT_A_NAME: Final = re.compile(r"[^a-z0-9_]+")
@@ -62,26 +66,32 @@ class MetaEndpoint(Endpoint):
         return check_hub_signature(delivery, self._secrets)
 
     def split(self, delivery: VerifiedDelivery) -> list[Item]:
-        body = delivery.body
-        if body.count(b'"entry"') == 1:  # with more, a parser would keep the last alone
-            try:
-                envelope = _envelope.decode(body)
-            except UNREADABLE:
-                pass  # cut it by its brackets instead
-            else:
-                return _items(_provider(envelope.object), map(bytes, envelope.entry))
-        kind, entries = _cut(body)
-        return _items(_provider(kind), entries)
+        kind, entries = _decoded(delivery.body) or _cut(delivery.body)
+        if len(entries) > _MOST_ENTRIES:
+            raise MalformedDelivery("too many entries")
+        return _items(PROVIDERS.get(kind) or f"meta.{_as_name(kind)}", entries)
+
+
+def _decoded(body: bytes) -> tuple[str, list[bytes]] | None:
+    """Object and entries by the parser, or nothing when it cannot or would lose some."""
+    if body.count(b'"entry"') != 1:  # of several it keeps the last alone
+        return None
+    try:
+        envelope = _envelope.decode(body)
+    except UNREADABLE:
+        return None
+    return envelope.object, [bytes(entry) for entry in envelope.entry]
 
 
 def _cut(body: bytes) -> tuple[str, list[bytes]]:
+    """Object and entries by their brackets. Raises `MalformedDelivery`."""
     kind, entries = None, None
     try:
         for key, value in members(body):
             if key == "object":
                 kind = msgspec.json.decode(mend(value), type=str)
             elif key == "entry":
-                entries = [*(entries or ()), *elements(value)]
+                entries = [*(entries or ()), *islice(elements(value), _MOST_ENTRIES + 1)]
     except (ValueError, *UNREADABLE):
         raise MalformedDelivery("object or entry cannot be read") from None
     if kind is None or entries is None:
@@ -89,8 +99,8 @@ def _cut(body: bytes) -> tuple[str, list[bytes]]:
     return kind, entries
 
 
-def _provider(kind: str) -> str:
-    return PROVIDERS.get(kind) or f"meta.{_NOT_A_NAME.sub('_', kind.lower())[:40]}"
+def _as_name(kind: str) -> str:
+    return _NOT_A_NAME.sub("_", kind.lower())[:40]
 
 
 def _items(provider: str, entries: Iterable[bytes]) -> list[Item]:
