@@ -1,4 +1,4 @@
-"""The drain: in order, once, for each tenant its own; one unreadable item does not stop the rest."""
+"""The drain: in order, once, for each tenant its own; one unreadable item stops nobody."""
 
 from contracts.connector import Item
 from storage.deliveries import Deliveries
