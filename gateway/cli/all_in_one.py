@@ -22,31 +22,39 @@ from gateway.supervisor import Program, Supervisor
 
 _PORT_WAIT_S: Final = 2.0
 """How long a port may still be held by what ran here before."""
+_LOOPBACK: Final = "127.0.0.1"
 _EVERYWHERE: Final = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 _COLORS: Final = {"edge": "cyan", "worker": "green", "schedule": "blue", "sandbox": "magenta"}
 
 
-def run_all(host: str, port: int, *, with_sandbox: bool) -> None:
-    """Set up and supervise until SIGTERM or SIGINT. Raises `GatewayError` when it cannot start."""
+def run_all(host: str, port: int, *, with_sandbox: bool, sandbox_port: int | None = None) -> None:
+    """Set up and supervise until SIGTERM or SIGINT. Raises `GatewayError` when it cannot start.
+
+    Without `sandbox_port` the sandbox takes its usual port, or a free one.
+    """
     environ = {name: value for name, value in environment().items() if value}
     environ.setdefault("GATEWAY_PUBLIC_URL", f"http://localhost:{port}")
     data_dir = _make(load(Settings, environ).data_dir)
-    near = "127.0.0.1" if host in _EVERYWHERE else host
+    note(f"Starting, with everything under {data_dir}/")
+    near = _LOOPBACK if host in _EVERYWHERE else host
     with _only_one(data_dir):
-        _check_port(host, port)
-        demo = Demo(data_dir, _url(near, port)) if with_sandbox else None
+        _check_port(host, port, "--port")
+        if sandbox_port:
+            _check_port(_LOOPBACK, sandbox_port, "--sandbox-port")
+        demo = Demo(data_dir, _url(near, port), sandbox_port) if with_sandbox else None
         if demo:
             environ = demo.environ(environ)
         with parts(environ) as built:
             set_up(built, say=_nothing)
             key = demo.connect(built) if demo else None
         programs = _programs(environ, host, port)
-        welcome = _welcome(_url("localhost" if near == "127.0.0.1" else near, port), data_dir)
+        welcome = _welcome(_url("localhost" if near == _LOOPBACK else near, port), data_dir)
         if demo and key:
             programs.append(demo.program(environ))
             welcome += demo.first_steps(_url("localhost", port), key)
+        listening = [(near, port), *([(_LOOPBACK, demo.port)] if demo else [])]
         supervisor = Supervisor(programs, _printer())
-        supervisor.run(lambda: _answers(near, port), lambda: typer.echo(welcome))
+        supervisor.run(lambda: all(_answers(*it) for it in listening), lambda: typer.echo(welcome))
     note("Stopped.")
 
 
@@ -110,14 +118,14 @@ def _printer() -> Callable[[str, bytes], None]:
     return write
 
 
-def _check_port(host: str, port: int) -> None:
+def _check_port(host: str, port: int, option: str) -> None:
     until = time.monotonic() + _PORT_WAIT_S
     while True:
         try:
             return _bind(host, port)
         except OSError as error:
             if time.monotonic() > until:
-                text = f"cannot listen on {host}:{port}: {error.strerror}; another one: --port"
+                text = f"cannot listen on {host}:{port}: {error.strerror}; another one: {option}"
                 raise Misconfigured(text) from None
             time.sleep(0.1)
 

@@ -24,13 +24,13 @@ PORT: Final = 8090
 class Demo:
     """What makes the sandbox and the gateway know each other; kept under `sandbox/` in the data."""
 
-    def __init__(self, data_dir: Path, edge_url: str) -> None:
-        """`edge_url`: where the edge listens, for the sandbox to post to."""
+    def __init__(self, data_dir: Path, edge_url: str, port: int | None = None) -> None:
+        """`edge_url`: where the edge listens, for the sandbox to post to; `port`: the sandbox's."""
         self._folder = data_dir / "sandbox"
         self._folder.mkdir(mode=0o700, exist_ok=True)
         self._edge_url = edge_url
-        self._port = _free_port(PORT)
-        self.url = f"http://127.0.0.1:{self._port}"
+        self.port = port or _free_port(PORT)
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def environ(self, given: Mapping[str, str]) -> dict[str, str]:
         """`given`, and what it lacks: the app secret (as a file), the verify token, our address."""
@@ -48,7 +48,7 @@ class Demo:
     def program(self, environ: Mapping[str, str]) -> Program:
         """The sandbox, which signs with the app secret of `environ`."""
         hook = f"{self._edge_url}/webhooks/meta"
-        command = [sys.executable, "-m", "sandbox", "serve", "--port", str(self._port)]
+        command = [sys.executable, "-m", "sandbox", "serve", "--port", str(self.port)]
         # Settings of the gateway are none of the sandbox's business: it plays the provider.
         known = {k: v for k, v in environ.items() if not k.startswith("GATEWAY_")}
         return Program(

@@ -28,11 +28,22 @@ def run(
         bool,
         typer.Option("--sandbox/--no-sandbox", help="Also play the providers, with a demo Page."),
     ] = False,
+    sandbox_port: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=65535,
+            help="Port of the sandbox.",
+            show_default="8090, or a free one where that is taken",
+        ),
+    ] = None,
 ) -> None:
     """Edge, worker, scheduler and, if asked, the sandbox: all in one, restarted when they die."""
     from gateway.cli.all_in_one import run_all
 
-    run_all(host, port, with_sandbox=with_sandbox)
+    if sandbox_port is not None and not with_sandbox:
+        raise typer.BadParameter("only with --sandbox", param_hint="--sandbox-port")
+    run_all(host, port, with_sandbox=with_sandbox, sandbox_port=sandbox_port)
 
 
 def serve(host: Host = "127.0.0.1", port: Port = 8080) -> None:
