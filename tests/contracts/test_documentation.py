@@ -11,7 +11,7 @@ from contracts import content
 from contracts.messages import TYPES, decode
 from contracts.schemas import schemas
 
-PAGE = Path("docs/messages.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs/messages.md").read_text(encoding="utf-8")
 TALK = {"conversation", "from", "to", "standby"}
 
 

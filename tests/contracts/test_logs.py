@@ -119,10 +119,16 @@ def test_the_console_form_says_the_same() -> None:
     try:
         logs.configure("console", "debug", out)
         structlog.get_logger().debug("seen", token="abc", lane=3)
+        try:
+            raise ValueError("abc")
+        except ValueError:
+            structlog.get_logger().exception("failed")
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
         structlog.reset_defaults()
     assert "seen" in out.getvalue()
     assert "lane=3" in out.getvalue()
+    assert "ValueError" in out.getvalue()
+    assert "test_the_console_form_says_the_same" in out.getvalue()
     assert "abc" not in out.getvalue()
