@@ -3,13 +3,18 @@
 import re
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any
+from typing import Any, Final
 
-from contracts.content import TYPES
-from contracts.messages import PREFIX
+import msgspec
+
+from contracts.content import TYPES, Conversation, MessageReceived, business, contact
+from contracts.messages import PREFIX, Message, data_schema, encode, with_sequence
 from gateway import openapi
 from gateway.operations import Nothing, Operation
 from gateway.problems import MEANINGS, TYPE
+
+_LINE: Final = 90
+"""Characters of code that fit the page's width."""
 
 Schema = dict[str, Any]
 
@@ -17,14 +22,18 @@ _INTRODUCTION = """
 <h1>CleverBox Gateway</h1>
 <p class="lead">Messages of every connected account, in one ordered feed. Pull it by a cursor, or
 let the gateway keep your position.</p>
+<p class="to-contents"><a href="#contents">Contents</a></p>
 <section id="start"><h2>Start here</h2>
-<p>Make a key with <code>gateway keys create --role crm</code>, then wait for the first message:</p>
+<p><code>gateway run --sandbox</code> prints a key for its demo; make others with
+<code>gateway keys create --role crm</code>. Then wait for the first message:</p>
 <pre>export KEY=cbg_…
 curl -H "Authorization: Bearer $KEY" "{url}/v1/messages?wait=30"</pre>
 <p>The answer's <code>next</code> is where to go on: pass it as <code>after</code>. A consumer
 remembers it for you:</p>
-<pre>curl -X PUT  -H "Authorization: Bearer $KEY" -d '{{"start":"now"}}' {url}/v1/consumers/crm
-curl         -H "Authorization: Bearer $KEY" "{url}/v1/consumers/crm/messages?wait=30"
+<pre>curl -X PUT -H "Authorization: Bearer $KEY" -d '{{"start":"now"}}' \\
+  {url}/v1/consumers/crm
+curl -H "Authorization: Bearer $KEY" \\
+  "{url}/v1/consumers/crm/messages?wait=30"
 curl -X POST -H "Authorization: Bearer $KEY" -d '{{"cursor":"&lt;next&gt;"}}' \\
   {url}/v1/consumers/crm/commit</pre>
 <ul>
@@ -54,7 +63,8 @@ def page(operations: Sequence[Operation], public_url: str, style: str) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>CleverBox Gateway</title><style>{style}</style></head><body>"
-        f"<nav>{_navigation(operations)}</nav><main>{''.join(parts)}</main></body></html>"
+        f'<nav id="contents">{_navigation(operations)}</nav>'
+        f"<main>{''.join(parts)}</main></body></html>"
     )
 
 
@@ -98,10 +108,13 @@ def _answers(operation: Operation) -> str:
         (str(status), "text" if kind is str else _kind(openapi.reference(kind)))
         for status, kind in operation.answers.items()
     ]
-    for status, kinds in openapi.problems(operation).items():
-        names = (f'<a href="#{kind.reason}">{kind.reason}</a>' for kind in kinds)
-        rows.append((str(status), " · ".join(names)))
-    return _table(("Status", "Answer"), rows)
+    problems = (
+        f'{status}&nbsp;<a href="#{kind.reason}">{kind.reason}</a>'
+        for status, kinds in openapi.problems(operation).items()
+        for kind in kinds
+    )
+    text = f'<p class="small">Problems: {" · ".join(problems)}</p>'
+    return _table(("Status", "Answer"), rows) + text
 
 
 def _curl(operation: Operation, url: str) -> str:
@@ -109,7 +122,8 @@ def _curl(operation: Operation, url: str) -> str:
     method = "" if operation.method == "GET" else f"-X {operation.method} "
     key = '-H "Authorization: Bearer $KEY" ' if operation.roles else ""
     body = f"-d '{escape(operation.example_body, quote=False)}' " if operation.example_body else ""
-    return f'curl {method}{key}{body}"{url}{path}"'
+    line = f'curl {method}{key}{body}"{url}{path}"'
+    return line if len(line) <= _LINE else f'curl {method}{key}{body}\\\n  "{url}{path}"'
 
 
 def _problems() -> str:
@@ -136,8 +150,34 @@ def _messages() -> str:
     return (
         '<section id="messages"><h2>Message types</h2><p>A message is a CloudEvents 1.0 JSON event '
         "with its content under <code>data</code>; new fields may be added.</p>"
+        f"<pre>{escape(_example(), quote=False)}</pre>"
         f"{_table(('Type', 'Says', ''), rows)}</section>"
     )
+
+
+def _example() -> str:
+    """A message as a pull returns it."""
+    content = MessageReceived(
+        conversation=Conversation("cnv_jck6qna7wciew3537ijj2gyphy"),
+        sender=contact("7000000000000001"),
+        to=(business("1234567890"),),
+        message_id="m_R2hvc3Q",
+        text="Is the table free tonight?",
+    )
+    message = Message(
+        id="msg_AFErPcztsyIe8I1jXa7D8nIUdw",
+        source="/facebook/1234567890",
+        type=PREFIX + content.type,
+        subject=content.conversation.id,
+        time="2026-11-22T09:00:00.123Z",
+        dataschema=data_schema("https://gateway.example", MessageReceived),
+        tenant="acme",
+        connection="con_kpfkq36qaxaaycw7ow7q",
+        provider="facebook",
+        channel="messenger",
+        data=content,
+    )
+    return msgspec.json.format(with_sequence(encode(message), 42), indent=2).decode()
 
 
 def _shapes(schemas: dict[str, Schema]) -> str:
@@ -182,7 +222,8 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     """Cells are HTML already."""
     top = "".join(f"<th>{cell}</th>" for cell in head)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    table = f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="scroll">{table}</div>'
 
 
 def _prose(text: str) -> str:

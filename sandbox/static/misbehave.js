@@ -33,7 +33,7 @@ function card(kind, title, says, count, act) {
   const badge = el("span", { className: "tag armed", hidden: true });
   badges.set(kind, badge);
   const number = el("input", { type: "number", min: 1, max: MOST, value: count, required: true, "aria-label": `${title}: how many` });
-  const form = el("form", {}, number, el("button", { className: "small" }, "Do it"));
+  const form = el("form", {}, number, el("button", { className: "small", "aria-label": `Do it: ${title}` }, "Do it"));
   form.onsubmit = async (event) => {
     event.preventDefault();
     try {
