@@ -1,15 +1,19 @@
 """The `gateway` command."""
 
 import sys
+from collections.abc import Sequence
 
 
-def main() -> None:
-    """Run one command; an expected error is one line on standard error, not a traceback."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command (default: this process's arguments) and exit with its code.
+
+    An expected error is one line on standard error, not a traceback.
+    """
     from contracts.errors import GatewayError, InvalidInput
     from gateway.cli.commands import app
 
     try:
-        app(prog_name="gateway")
+        app(arguments, prog_name="gateway")
     except InvalidInput as error:
         sys.stderr.write(f"gateway: {error}\n")
         sys.exit(2)

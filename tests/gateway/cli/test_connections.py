@@ -1,0 +1,79 @@
+"""`gateway connections`: by hand, sealed, and routed."""
+
+import msgspec
+
+from storage.connections import ADOPT_MS, Connections
+from storage.database import now_ms
+from storage.schema import grants
+from tests.gateway.cli.conftest import Gateway
+from tests.rig import Rig
+from token_vault import Purpose
+
+ADD = ("connections", "add", "--tenant", "acme", "--provider", "facebook")
+
+
+def test_without_a_token_it_receives_and_says_that_it_cannot_call_out(
+    rig: Rig, gateway: Gateway
+) -> None:
+    ran = gateway(*ADD, "--account", "42", "--name", "My Page", "--json")
+    assert ran.code == 0
+    assert "cannot call out" in ran.err
+    assert (ran.json["account"], ran.json["name"]) == ("42", "My Page")
+    assert (ran.json["status"], ran.json["calls_out"]) == ("active", False)
+    stored = Connections(rig.database).get(ran.json["id"])
+    assert b"42" not in stored.account + stored.sealed
+    assert abs(now_ms() - ADOPT_MS - stored.receives_from_ms) < 60_000
+    route = rig.vault.deployment().hash("route", "facebook", "42")
+    assert list(Connections(rig.database).by_route([route])) == [route]
+
+
+def test_a_token_comes_on_standard_input_and_is_sealed(rig: Rig, gateway: Gateway) -> None:
+    ran = gateway(*ADD, "--account", "42", "--token-stdin", "--json", stdin="EAAsecret\n")
+    assert (ran.code, ran.json["calls_out"]) == (0, True)
+    assert "EAAsecret" not in ran.out + ran.err
+    with rig.database.read() as connection:
+        grant = connection.execute(grants.select()).one()
+    assert b"EAAsecret" not in grant.sealed
+    plain = rig.vault.tenant("acme").open(Purpose.TOKEN, grant.id.encode(), grant.sealed)
+    assert msgspec.json.decode(plain) == {"access_token": "EAAsecret"}
+
+
+def test_standard_input_without_a_token_is_wrong_usage(rig: Rig, gateway: Gateway) -> None:
+    ran = gateway(*ADD, "--account", "42", "--token-stdin", stdin="\n")
+    assert (ran.code, "no token" in ran.err) == (2, True)
+
+
+def test_twice_is_a_conflict(rig: Rig, gateway: Gateway) -> None:
+    gateway(*ADD, "--account", "42")
+    ran = gateway(*ADD, "--account", "42")
+    assert (ran.code, "already connected" in ran.err) == (1, True)
+
+
+def test_what_cannot_be_an_account_is_refused(rig: Rig, gateway: Gateway) -> None:
+    assert gateway(*ADD, "--account", "").code == 2
+    assert gateway(*ADD, "--account", "4\x002").code == 2
+    assert gateway(*ADD, "--account", "4" * 257).code == 2
+    assert gateway(*ADD[:3], "No", *ADD[4:], "--account", "42").code == 2
+    assert gateway(*ADD[:5], "myspace", "--account", "42").code == 2
+    assert gateway("connections", "list", "--json").json == []
+
+
+def test_listed_and_shown(rig: Rig, gateway: Gateway) -> None:
+    first = gateway(*ADD, "--account", "1", "--json").json
+    second = gateway(*ADD[:3], "other", *ADD[4:], "--account", "1", "--json").json
+    listed = gateway("connections", "list", "--json").json
+    assert listed == [first, second]
+    assert gateway("connections", "list", "--tenant", "other", "--json").json == [second]
+    assert gateway("connections", "list", "--status", "revoked", "--json").json == []
+    assert gateway("connections", "show", first["id"], "--json").json == first
+    assert first["id"] in gateway("connections", "list").out
+    assert gateway("connections", "show", "con_none").code == 1
+
+
+def test_a_destroyed_tenant_is_listed_without_its_account(rig: Rig, gateway: Gateway) -> None:
+    added = gateway(*ADD, "--account", "42", "--json").json
+    rig.vault.destroy_tenant("acme")
+    shown = gateway("connections", "show", added["id"], "--json").json
+    assert (shown["id"], shown["account"]) == (added["id"], None)
+    again = gateway(*ADD, "--account", "43")
+    assert (again.code, "destroyed" in again.err) == (1, True)
