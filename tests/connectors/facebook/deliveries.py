@@ -1,11 +1,11 @@
 """Deliveries made for a test, and what must hold for whatever becomes of them."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import jsonschema_rs
 
-from connectors.kit.rawjson import has_nul
 from contracts.connector import Event, Item, Unreadable
 from contracts.content import MessageReceived
 from contracts.messages import decode, encode
@@ -41,11 +41,20 @@ def check(results: list[Result]) -> None:
             assert result.error
         else:
             written = encode(BENCH.message(result))
-            assert not has_nul(written)
             jsonschema_rs.validate(SCHEMAS[result.content.type], json.loads(written))
+            assert not any("\0" in text for text in texts(json.loads(written)))
             assert decode(written).type == f"cleverbox.{result.content.type}"
             result.key.encode()
             (result.contact or "").encode()
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text in `value`, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in (*value, *value.values()) if isinstance(value, dict) else value:
+            yield from texts(part)
 
 
 def mids(results: list[Result]) -> list[str]:

@@ -75,6 +75,13 @@ def test_text_is_cleaned_and_otherwise_as_it_was() -> None:
     assert event.content.text == "a\ufffd\U0001f600\ufffd \\u0000"
 
 
+def test_what_is_no_json_is_kept_as_text_with_its_escapes() -> None:
+    (event,) = normalize(entry(rb'["\u0000",NaN]'))
+    check([event])
+    assert isinstance(event, Event)
+    assert BENCH.as_json(event)["data"]["item"] == r'["\u0000",NaN]'
+
+
 def test_an_id_with_nul_is_cleaned_everywhere() -> None:
     (event,) = normalize(entry(rb'{"sender":{"id":"7\u0000"},"message":{"mid":"m\u0000"}}'))
     assert isinstance(event, Event)
