@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from contracts.errors import Conflict, NotFound
 from storage.database import Database, now_ms
@@ -115,9 +116,8 @@ class Connections:
         )
         found: dict[bytes, list[Connection]] = {}
         with self._database.read() as connection:
-            for key, *row in connection.execute(
-                joined.where(routes.c.route.in_(keys)).order_by(connections.c.created_at_ms)
-            ):
+            wanted = joined.where(_one_of(connection, routes.c.route, keys))
+            for key, *row in connection.execute(wanted.order_by(connections.c.created_at_ms)):
                 found.setdefault(key, []).append(Connection(*row))
         return found
 
@@ -145,3 +145,14 @@ class Connections:
             connection.execute(
                 sa.update(connections).where(connections.c.id == connection_id).values(values)
             )
+
+
+def _one_of(
+    connection: sa.Connection, column: sa.ColumnElement[bytes], values: Collection[bytes]
+) -> sa.ColumnElement[bool]:
+    """`column` is one of `values`; an array, because a list of 1,000 parameters takes PostgreSQL's
+    driver 10 ms.
+    """
+    if connection.dialect.name == "postgresql":
+        return column == sa.any_(sa.literal(list(values), postgresql.ARRAY(sa.LargeBinary)))
+    return column.in_(values)

@@ -92,6 +92,14 @@ class Database:
             raise StoreUnavailable(_first_line(error)) from error
 
 
+def driver_cursor(connection: sa.Connection, *, binary: bool = False) -> Any:
+    """The driver's own cursor on `connection`'s transaction, for statements where SQLAlchemy's work
+    per row would show (binary: psycopg's binary results).
+    """
+    driver: Any = connection.connection.driver_connection
+    return driver.cursor(binary=True) if binary else driver.cursor()
+
+
 def _first_line(error: Exception) -> str:
     cause = getattr(error, "orig", None) or error
     return str(cause).partition("\n")[0]

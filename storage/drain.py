@@ -17,7 +17,6 @@ from storage.leases import LANE, Lease, check_fences
 from storage.schema import (
     attempts,
     deferred,
-    erased_contacts,
     inbox,
     leases,
     parked,
@@ -116,14 +115,10 @@ class DrainStore:
         """
         if not appends:
             return appends
-        live = self._sql.share_connections(
-            connection, sorted({a.connection for a in appends}), RECEIVING
-        )
+        ids = sorted({a.connection for a in appends})
+        live = self._sql.share_connections(connection, ids, RECEIVING)
         contacts = sorted({a.contact for a in appends if a.contact is not None})
-        erased: dict[tuple[str, bytes], int] = {}
-        if contacts:
-            rows = sa.select(erased_contacts).where(erased_contacts.c.contact.in_(contacts))
-            erased = {(r.tenant, r.contact): r.erased_at_ms for r in connection.execute(rows)}
+        erased = self._sql.erased(connection, contacts) if contacts else {}
         return [
             a
             for a in appends

