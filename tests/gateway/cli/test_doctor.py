@@ -1,0 +1,202 @@
+"""`gateway check`: what is wrong is found, said, and told from what only needs attention."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from contracts.connector import Item
+from gateway.cli.doctor import examine
+from gateway.cli.doctor.finding import Finding
+from gateway.cli.parts import Parts
+from storage.database import Database
+from tests.gateway.cli.conftest import Gateway
+from tests.rig import ENVIRON, Rig, hours_ago, text
+
+
+class Robots(BaseHTTPRequestHandler):
+    """Serves one robots.txt."""
+
+    rules = "User-agent: *\nAllow: /\n"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.rules.encode())
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+class Closed(Robots):
+    """Lets nobody in."""
+
+    rules = "User-agent: *\nDisallow: /\n"
+
+
+@pytest.fixture(params=[Robots, Closed])
+def site(request: pytest.FixtureRequest) -> Iterator[tuple[str, bool]]:
+    """The address of a site, and whether its robots.txt lets providers deliver."""
+    server = HTTPServer(("127.0.0.1", 0), request.param)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", request.param is Robots
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def _found(ran_json: list[dict[str, str]], check: str) -> list[str]:
+    return [one["level"] for one in ran_json if one["check"] == check]
+
+
+def _levels(environ: dict[str, str]) -> dict[str, list[Finding]]:
+    built = Parts(environ)
+    try:
+        found: dict[str, list[Finding]] = {}
+        for finding in examine(built):
+            found.setdefault(finding.check, []).append(finding)
+        return found
+    finally:
+        built.close()
+
+
+def _environ(rig: Rig, **more: str) -> dict[str, str]:
+    return {
+        "GATEWAY_DATA_DIR": str(rig.settings.data_dir),
+        "GATEWAY_DATABASE_URL": rig.settings.database,
+        "GATEWAY_PUBLIC_URL": "http://127.0.0.1:9",
+        **ENVIRON,
+        **more,
+    }
+
+
+def test_a_sound_gateway_has_no_fault(rig: Rig, gateway: Gateway) -> None:
+    gateway("db", "upgrade")
+    ran = gateway("check", "--json")
+    assert ran.code == 0, ran.json
+    levels = {one["check"]: one["level"] for one in ran.json}
+    for check in ("keyring", "key store", "database", "clock", "durability", "migrations"):
+        assert levels[check] == "ok"
+    for check in ("partitions", "broker", "lag", "unrouted", "parked"):
+        assert levels[check] == "ok"
+    table = gateway("check")
+    assert (table.code, len(table.out.splitlines())) == (0, len(ran.json))
+
+
+def test_nothing_set_up_is_a_fault_with_advice(gateway: Gateway) -> None:
+    ran = gateway("check", "--json")
+    assert ran.code == 1
+    advice = {one["check"]: one["advice"] for one in ran.json if one["level"] == "fault"}
+    assert advice["migrations"] == "gateway db upgrade"
+    assert "gateway db upgrade" in advice["keyring"]
+
+
+def test_the_database_being_away_is_a_fault_and_no_end(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEWAY_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    ran = gateway("check", "--json")
+    assert ran.code == 1
+    assert _found(ran.json, "database") == ["fault"]
+    assert _found(ran.json, "disk") == ["ok"]
+
+
+def test_providers_say_what_is_missing_or_over(rig: Rig) -> None:
+    off = _levels({**_environ(rig), "META_APP_SECRET": ""})["facebook"]
+    assert [(one.level, "META_APP_SECRET" in one.advice) for one in off] == [("warn", True)]
+    assert [one.level for one in _levels(_environ(rig))["facebook"]] == ["ok"]
+    over = _levels(_environ(rig, META_GRAPH_VERSION="v18.0"))["facebook"]
+    assert [(one.level, "v18.0 ended" in one.detail) for one in over] == [("warn", True)]
+    wrong = _levels(_environ(rig, META_GRAPH_VERSION="24"))["providers"]
+    assert [one.level for one in wrong] == ["fault"]
+
+
+def test_an_address_must_be_https_for_providers(rig: Rig) -> None:
+    plain = _levels(_environ(rig, GATEWAY_PUBLIC_URL="http://gateway.invalid"))
+    assert plain["public address"][0].level == "fault"
+    secure = _levels(_environ(rig, GATEWAY_PUBLIC_URL="https://gateway.invalid"))
+    assert secure["public address"][0].level == "ok"
+    assert secure["robots.txt"][0].level == "warn"
+
+
+def test_robots_must_let_providers_deliver(rig: Rig, site: tuple[str, bool]) -> None:
+    url, allowed = site
+    [finding] = _levels(_environ(rig, GATEWAY_PUBLIC_URL=url))["robots.txt"]
+    assert finding.level == ("ok" if allowed else "fault")
+
+
+def test_a_keyring_that_others_may_read_is_a_fault(rig: Rig) -> None:
+    (rig.settings.data_dir / "keyring.json").chmod(0o644)
+    found = _levels(_environ(rig))
+    assert [one.level for one in found["keyring"]] == ["fault"]
+    assert "chmod 600" in found["keyring"][0].advice
+    assert "fault" in [one.level for one in found["key store"]]
+
+
+def test_another_keyring_does_not_open_the_key_store(rig: Rig, tmp_path: Path) -> None:
+    found = _levels(_environ(rig, GATEWAY_KEK_URI=f"local:{tmp_path / 'other.json'}"))
+    assert "fault" in [one.level for one in found["key store"]]
+
+
+def test_the_key_store_must_be_apart(rig: Rig) -> None:
+    found = _levels(_environ(rig, GATEWAY_KEYSTORE_URL=rig.settings.database))
+    assert found["key store"][0].level == "fault"
+
+
+def test_a_broker_that_is_away_is_a_fault(rig: Rig) -> None:
+    found = _levels(_environ(rig, GATEWAY_BROKER_URL="redis://127.0.0.1:1/0"))
+    assert [one.level for one in found["broker"]] == ["fault"]
+
+
+def test_what_waits_is_told_by_its_age(rig: Rig) -> None:
+    rig.put_items([Item("facebook", "42", b"{}")], received_at_ms=hours_ago(1))
+    assert [one.level for one in _levels(_environ(rig))["lag"]] == ["fault"]
+
+
+def test_unrouted_and_parked_are_counted(rig: Rig) -> None:
+    rig.connect("acme", "43")
+    rig.drain(rig.put(text("42", "7", "hello")))
+    rig.drain(rig.put_items([Item("facebook", "43", b'{"id":"43","messaging":[{"message":3}]}')]))
+    found = _levels(_environ(rig))
+    for check in ("unrouted", "parked"):
+        assert found[check][0].level == "warn"
+        assert found[check][0].detail.startswith("1, the oldest")
+
+
+@pytest.mark.postgres
+def test_a_server_that_forgets_is_a_fault(postgres_url: str, tmp_path: Path) -> None:
+    database = Database(postgres_url)
+    with database.write() as connection:
+        name = connection.scalar(sa.text("SELECT current_database()"))
+        connection.execute(sa.text(f"ALTER DATABASE {name} SET synchronous_commit = off"))
+    database.close()
+    environ = {"GATEWAY_DATABASE_URL": postgres_url, "GATEWAY_DATA_DIR": str(tmp_path / "var")}
+    [finding] = _levels(environ)["durability"]
+    assert (finding.level, finding.detail) == ("fault", "synchronous_commit is off")
+
+
+@pytest.mark.postgres
+def test_partitions_that_run_out_are_told(postgres_url: str, tmp_path: Path) -> None:
+    rig = Rig(postgres_url, tmp_path / "var")
+    try:
+        with rig.database.write() as connection:
+            children = connection.scalars(
+                sa.text(
+                    "SELECT relname FROM pg_class JOIN pg_inherits ON inhrelid = oid "
+                    "WHERE inhparent = CAST('inbox' AS regclass) ORDER BY relname"
+                )
+            ).all()
+            for name in children[3:]:
+                connection.execute(sa.text(f"DROP TABLE {name}"))
+        assert _levels(_environ(rig))["partitions"][0].level == "warn"
+        with rig.database.write() as connection:
+            for name in children[1:3]:
+                connection.execute(sa.text(f"DROP TABLE {name}"))
+        assert _levels(_environ(rig))["partitions"][0].level == "fault"
+    finally:
+        rig.close()
