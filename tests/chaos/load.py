@@ -8,11 +8,15 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import httpx
 
 from tests.chaos.deployment import Deployment, post, pull
+from tests.processes import eventually
+
+FLOWING: Final = 20
+"""So many texts acknowledged anew: the load flows."""
 
 
 class Text(NamedTuple):
@@ -155,13 +159,16 @@ class Killer:
         self._turn = [name for name, share in shares.items() for _ in range(share)]
         self.kills: Counter[str] = Counter()
 
-    def run(self, kills: int, seed: int) -> None:
-        """Kill so often, every victim that has a turn among them."""
+    def run(self, kills: int, seed: int, acknowledged: Callable[[], int]) -> None:
+        """Kill so often, each victim in its turn; three of four times once the load flows again."""
         chance = random.Random(seed)
         order: list[str] = []
         while len(order) < kills:
             order += chance.sample(self._turn, len(self._turn))
-        for name in order[:kills]:
+        for number, name in enumerate(order[:kills]):
+            if number % 4:
+                goal = acknowledged() + FLOWING
+                eventually(lambda goal=goal: acknowledged() >= goal, within_s=45)  # type: ignore[misc]
             time.sleep(chance.uniform(0.2, 2.0))
             self._victims[name]()
             self.kills[name] += 1
