@@ -3,11 +3,15 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import services
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
 
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True, print_blob=True)
@@ -82,6 +86,16 @@ def rabbitmq_url() -> Iterator[str]:
     services.require("rabbitmq")
     with services.fresh_vhost() as url:
         yield url
+
+
+@pytest.fixture
+def chromium(tmp_path: Path) -> Iterator["Chrome"]:
+    """A fresh headless Chromium."""
+    services.require("chromium")
+    from tests.browser import chrome
+
+    with chrome(tmp_path / "profile") as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -115,8 +115,12 @@ def _no_bare_tree() -> str | None:
     return None
 
 
-def _no_program(name: str) -> Callable[[], str | None]:
-    return lambda: None if program(name) else f"{name} is not installed"
+def _no_program(*names: str) -> Callable[[], str | None]:
+    def missing() -> str | None:
+        absent = [name for name in names if program(name) is None]
+        return f"{' and '.join(absent)} not installed" if absent else None
+
+    return missing
 
 
 SERVICES: dict[str, Callable[[], str | None]] = {
@@ -125,7 +129,7 @@ SERVICES: dict[str, Callable[[], str | None]] = {
     "redis": _no_redis,
     "redis_server": _no_program("redis-server"),
     "rabbitmq": _no_rabbitmq,
-    "chromium": _no_program("chromium"),
+    "chromium": _no_program("chromium", "chromedriver"),
     "debootstrap": _no_bare_tree,
 }
 

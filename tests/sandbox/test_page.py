@@ -1,37 +1,14 @@
 """The page in a real browser: what a newcomer does in the first minute."""
 
 import pytest
-from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.wait import WebDriverWait
 
+from tests.browser import complaints, keys, narrow, page_width, seen
 from tests.sandbox.stage import Phone, Receiver
 
 pytestmark = pytest.mark.chromium
-
-WAIT_S = 15
-
-
-def seen(browser: Chrome, selector: str, text: str = "") -> WebElement:
-    """Wait until an element with the text is there, and return the first such."""
-
-    def found(_: Chrome) -> WebElement | None:
-        elements = browser.find_elements(By.CSS_SELECTOR, selector)
-        return next((element for element in elements if text in element.text), None)
-
-    element = WebDriverWait(
-        browser, WAIT_S, ignored_exceptions=[StaleElementReferenceException]
-    ).until(found)
-    assert isinstance(element, WebElement)
-    return element
-
-
-def keys(browser: Chrome, *typed: str) -> None:
-    """Type into whatever has the focus."""
-    browser.switch_to.active_element.send_keys(*typed)
 
 
 def test_a_message_typed_on_the_phone_is_answered_200(
@@ -45,8 +22,7 @@ def test_a_message_typed_on_the_phone_is_answered_200(
     assert receiver.wait_for(1)[0].texts == ["Привіт"]
     row.find_element(By.TAG_NAME, "summary").send_keys(Keys.ENTER)
     seen(chromium, "#wire pre", '"object": "page"')
-    log: list[object] = chromium.get_log("browser")  # type: ignore[no-untyped-call]
-    assert log == []
+    assert complaints(chromium) == []
 
 
 def test_everything_is_reached_by_keyboard(
@@ -82,13 +58,11 @@ def test_a_forgery_is_shown_as_refused(chromium: Chrome, phone: Phone) -> None:
 
 
 def test_a_narrow_screen_has_no_sideways_scrolling(chromium: Chrome, phone: Phone) -> None:
-    size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
-    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    narrow(chromium)
     chromium.get(phone.address)
     seen(chromium, "#handshake-text", "verified")
     seen(chromium, "#text").send_keys("Hello", Keys.ENTER)
     for view in ("wire", "misbehave", "events", "phone"):
         seen(chromium, f".views [data-view={view}]").click()
-        width = chromium.execute_script("return document.documentElement.scrollWidth")
-        assert width == 390, view
+        assert page_width(chromium) == 390, view
     seen(chromium, "#chat .receipt", "delivered to gateway: 200")
