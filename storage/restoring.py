@@ -48,12 +48,12 @@ def _postgresql(connection: sa.Connection, table: str, column: str, used: int) -
             sa.text("SELECT pg_get_serial_sequence(:t, :c)"), {"t": table, "c": column}
         )
     )
-    last = connection.scalar(sa.text(f"SELECT last_value FROM {sequence}")) or 0  # noqa: S608
-    reached = max(last, used)
+    given = sa.text(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {sequence}")  # noqa: S608
+    last = connection.scalar(given) or 0
     if used > last:
         moved = sa.text("SELECT setval(CAST(:s AS regclass), :n)")
-        connection.execute(moved, {"s": sequence, "n": reached})
-    return reached
+        connection.execute(moved, {"s": sequence, "n": used})
+    return max(last, used)
 
 
 def _sqlite(connection: sa.Connection, table: str, _column: str, used: int) -> int:
