@@ -67,7 +67,7 @@ def configure(
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _renderer(form, out),
+                *_renderers(form, out),
             ],
         )
     )
@@ -106,10 +106,24 @@ def without_errors_text(record: logging.LogRecord) -> bool:
     return True
 
 
-def _renderer(form: str, out: TextIO) -> Processor:
+def _renderers(form: str, out: TextIO) -> list[Processor]:
     if form == "json":
-        return structlog.processors.JSONRenderer(default=repr, ensure_ascii=True)
-    return structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=24)
+        return [structlog.processors.JSONRenderer(default=repr, ensure_ascii=True)]
+    return [_lined, structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=24)]
+
+
+def _lined(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Processor: errors as lines, for people."""
+    if told := event.pop("exception", None):
+        event["exception"] = "\n".join(
+            line
+            for error in told
+            for line in (
+                f"{error['type']}: {error.get('detail', '(its text is not logged)')}",
+                *(f"  {place}" for place in error.get("at", ())),
+            )
+        )
+    return event
 
 
 def _quieten() -> None:

@@ -13,8 +13,10 @@ from gateway.metrics import Metrics
 log = structlog.get_logger()
 
 EVERY_S: Final = 0.005
+LONGEST_S: Final = 0.03
 SHARE: Final = 0.1
-"""The most of one core that sending nudges may take; above it nudges are gathered for longer."""
+"""The most of one core that sending nudges may take. With many lanes at once it is less: then the
+workers are busy anyhow."""
 AWAY_S: Final = 1.0
 """Pause after the broker failed; workers find overdue lanes without nudges meanwhile."""
 
@@ -77,4 +79,5 @@ class Nudges:
             log.exception("nudge.failed", lanes=len(lanes))
             return AWAY_S
         self._sent.inc()
-        return max(EVERY_S, (time.thread_time() - began) / SHARE)
+        cost = (time.thread_time() - began) / SHARE
+        return min(LONGEST_S, max(EVERY_S, cost * (1 + len(lanes) / 32)))

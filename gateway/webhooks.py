@@ -4,6 +4,7 @@ A raw ASGI endpoint: nothing is read from the database here, and nothing is pars
 """
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -109,7 +110,7 @@ class Webhooks:
         self._inbox = inbox
         self._run_keys = run_keys
         self._refused = refused
-        self._items = metrics.items
+        self._stored_of = cache(lambda provider: metrics.items.labels(provider).inc)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; never a 500, and never a 200 for what is not stored."""
@@ -169,7 +170,7 @@ class Webhooks:
             return self._refuse(items, at, count)
         count.stored()
         for item in items:
-            self._items.labels(item.provider).inc()
+            self._stored_of(item.provider)()
         return _STORED
 
     def _refuse(self, items: list[Item], at_ms: int, count: _Counters) -> _Reply:
