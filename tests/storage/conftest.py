@@ -1,0 +1,49 @@
+"""A migrated database of each kind."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from storage import migrate
+from storage.database import Database
+from tests.storage.rows import add_connection
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """An empty database at today's schema, once of each kind."""
+    database = Database(database_url, pool_size=12)
+    migrate.upgrade(database)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def postgres(postgres_url: str) -> Iterator[Database]:
+    """An empty PostgreSQL database at today's schema."""
+    database = Database(postgres_url, pool_size=12)
+    migrate.upgrade(database)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def sqlite_database(sqlite_url: str) -> Iterator[Database]:
+    """An empty SQLite database at today's schema."""
+    database = Database(sqlite_url, pool_size=12)
+    migrate.upgrade(database)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def connected_postgres(postgres: Database) -> None:
+    """The PostgreSQL database with the active connection `con_a` of tenant `acme`."""
+    add_connection(postgres, "con_a", "acme")
+
+
+@pytest.fixture
+def connected(database: Database) -> Database:
+    """The database with the active connection `con_a` of tenant `acme`."""
+    add_connection(database, "con_a", "acme")
+    return database
