@@ -83,12 +83,12 @@ class Database:
         try:
             yield
         except (*_AWAY, PoolTimeout) as error:
-            self.engine.dispose()
+            if _is_lost(error):
+                self.engine.dispose()
             raise StoreUnavailable(_first_line(error)) from error
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise
-            self.engine.dispose()
             raise StoreUnavailable(_first_line(error)) from error
 
 
@@ -98,6 +98,16 @@ def driver_cursor(connection: sa.Connection, *, binary: bool = False) -> Any:
     """
     driver: Any = connection.connection.driver_connection
     return driver.cursor(binary=True) if binary else driver.cursor()
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether the driver itself says that its connection is gone: then the others in the pool are
+    too. What SQLAlchemy sees it drops from the pool by itself; a deadlock or a time-out is no loss,
+    and other threads' connections stay theirs.
+    """
+    if not isinstance(error, psycopg.OperationalError):
+        return False
+    return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
 
 
 def _first_line(error: Exception) -> str:

@@ -1,0 +1,181 @@
+"""The write transaction's one order: no deadlock whatever runs at once, and nothing revived."""
+
+import contextlib
+import os
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import pytest
+import sqlalchemy as sa
+
+from contracts.errors import LeaseLost, StoreUnavailable
+from storage import drain_sql
+from storage.connections import Connections
+from storage.database import Database, now_ms
+from storage.drain import DrainStore
+from storage.drain_sql import Key
+from storage.erasing import Erasing
+from storage.gaps import Gaps
+from storage.leases import LANE, Lease, Leases
+from storage.partitions import drop_dedupe, ensure_partitions, today
+from storage.schema import messages
+from storage.turns import Append, Deferred, Park, Turn, Unrouted
+from tests.storage.rows import add_connection, append, count, digest
+
+TRANSACTIONS: Final = int(os.environ.get("GATEWAY_TEST_TRANSACTIONS", "2000"))
+THREADS: Final = 8
+KEYS: Final = 60
+CONNECTIONS: Final = {f"con_{n}": f"tenant_{n % 3}" for n in range(8)}
+CONTACTS: Final = [digest("contact", n) for n in range(6)]
+LANES: Final = range(4)
+
+
+class Unsorted(drain_sql.Postgresql):
+    """Claims keys in any order: what the rule forbids."""
+
+    def claim_keys(
+        self, connection: sa.Connection, keys: Sequence[Key], at_ms: int
+    ) -> Collection[Key]:
+        """As the real one, in two steps and out of order."""
+        mixed = random.sample(list(keys), len(keys))
+        return {
+            key
+            for one in mixed
+            for key in super(Unsorted, self).claim_keys(connection, [one], at_ms)
+        }
+
+
+class Traffic:
+    """Everything that writes to the log and to connections, at random, over the same few rows."""
+
+    def __init__(self, database: Database, sql: drain_sql.DrainSql | None = None) -> None:
+        self._database = database
+        self._store = DrainStore(database)
+        if sql is not None:
+            self._store._sql = sql
+        self._connections, self._erasing = Connections(database), Erasing(database)
+        self.done: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._jobs: list[tuple[Callable[[random.Random], None], int]] = [
+            (self._drain, 6),
+            (self._replay, 4),
+            (self._announce_gap, 2),
+            (self._change_status, 3),
+            (self._erase_contact, 2),
+            (self._erase_tenant, 1),
+            (self._keep_house, 1),
+        ]
+
+    def run(self, transactions: int, seed: int) -> None:
+        """At least so many transactions. Raises what they raise."""
+        chance = random.Random(seed)
+        jobs, shares = zip(*self._jobs, strict=True)
+        for _ in range(transactions):
+            (job,) = chance.choices(jobs, shares)
+            job(chance)
+            with self._lock:
+                self.done[job.__name__] += 1
+
+    def _drain(self, chance: random.Random) -> None:
+        leases = Leases(self._database)
+        held = leases.take(LANE, [str(lane) for lane in chance.sample(LANES, 2)])
+        turn = Turn(held, [lease.mark + 1 for lease in held], release=True)
+        if held:
+            self._write(self._filled(turn, held, chance))
+
+    def _filled(self, turn: Turn, held: Sequence[Lease], chance: random.Random) -> Turn:
+        lane, number = int(held[0].key), chance.randrange(KEYS)
+        unrouted = Unrouted(number, today(), lane, digest(lane), "facebook", now_ms())
+        deferred = Deferred(lane, digest(lane), number, today())
+        return turn._replace(
+            appends=_appends(chance),
+            parks=[_park(chance)],
+            resume=[deferred],
+            defer=[deferred],
+            strand=[unrouted],
+            tried=[number],
+        )
+
+    def _replay(self, chance: random.Random) -> None:
+        self._write(Turn(appends=_appends(chance), routed=[chance.randrange(KEYS)]))
+
+    def _announce_gap(self, chance: random.Random) -> None:
+        gaps, now = Gaps(self._database), now_ms()
+        gaps.announce_all(now - 1000, now, "refused")
+        for gap in gaps.waiting():
+            said = [_append(chance, id_, key=(gap.id, id_)) for id_ in CONNECTIONS]
+            self._write(Turn(appends=said))
+            gaps.done(gap.id)
+
+    def _change_status(self, chance: random.Random) -> None:
+        status = chance.choice(["active", "active", "paused", "revoked"])
+        self._connections.set_status(chance.choice(list(CONNECTIONS)), status, "")
+
+    def _erase_contact(self, chance: random.Random) -> None:
+        tenant = chance.choice(list(CONNECTIONS.values()))
+        self._erasing.contact(tenant, chance.choice(CONTACTS), now_ms() - 1000)
+
+    def _erase_tenant(self, chance: random.Random) -> None:
+        self._erasing.tenant(chance.choice(list(CONNECTIONS.values())))
+
+    def _keep_house(self, chance: random.Random) -> None:
+        ensure_partitions(self._database)
+        drop_dedupe(self._database, today() - 30)
+
+    def _write(self, turn: Turn) -> None:
+        with contextlib.suppress(LeaseLost):
+            self._store.write(turn)
+
+
+def _appends(chance: random.Random) -> list[Append]:
+    return [_append(chance, id_) for id_ in chance.choices(list(CONNECTIONS), k=8)]
+
+
+def _append(chance: random.Random, id_: str, key: object = None) -> Append:
+    key = (id_, chance.randrange(KEYS), chance.randrange(20)) if key is None else key
+    contact = chance.choice(CONTACTS)
+    return append(key, connection=id_, tenant=CONNECTIONS[id_], contact=contact)
+
+
+def _park(chance: random.Random) -> Park:
+    id_, number = chance.choice(list(CONNECTIONS)), chance.randrange(KEYS)
+    name = f"prk_{number}_{chance.randrange(1 << 40)}"
+    return Park(name, number, id_, CONNECTIONS[id_], "facebook", "unreadable", "", now_ms(), b"x")
+
+
+@pytest.mark.timeout(120 + TRANSACTIONS // 20)
+def test_no_deadlock_whatever_writes_at_once(database: Database) -> None:
+    for id_, tenant in CONNECTIONS.items():
+        add_connection(database, id_, tenant)
+    traffic = Traffic(database)
+    each = TRANSACTIONS // THREADS if database.is_postgresql else TRANSACTIONS // THREADS // 4
+    with ThreadPoolExecutor(THREADS) as threads:
+        for running in [threads.submit(traffic.run, each, seed) for seed in range(THREADS)]:
+            running.result()
+    assert traffic.done.total() == each * THREADS
+    assert _deadlocks(database) == 0
+    assert count(database, messages) > 0
+
+
+@pytest.mark.postgres
+def test_unsorted_keys_do_deadlock(postgres: Database) -> None:
+    for id_, tenant in CONNECTIONS.items():
+        add_connection(postgres, id_, tenant)
+    traffic = Traffic(postgres, Unsorted())
+    with ThreadPoolExecutor(THREADS) as threads:
+        running = [threads.submit(traffic.run, 100, seed) for seed in range(THREADS)]
+        failed = [x.exception() for x in running]
+    assert any("deadlock" in str(error) for error in failed), "the harness would not notice one"
+    assert all(error is None or isinstance(error, StoreUnavailable) for error in failed)
+
+
+def _deadlocks(database: Database) -> int:
+    if not database.is_postgresql:
+        return 0
+    counted = sa.text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+    with database.read() as connection:
+        return connection.scalar(counted) or 0
