@@ -86,12 +86,14 @@ class Reader:
         """One look, blocking. What was erased is left out; the cursor goes past it."""
         page = self._log.read(after, limit, only)
         messages: list[bytes] = []
-        tenant, keys, lost = None, None, 0
+        known: dict[str, TenantKeys | None] = {}  # for this page only: keys may be destroyed
+        lost = 0
         for position, _, owner, day, digest, sealed in page.rows:
             if sealed is None:
                 continue
-            if owner != tenant:
-                tenant, keys = owner, self._keys(owner)
+            if owner not in known:
+                known[owner] = self._keys(owner)
+            keys = known[owner]
             if keys is None:
                 lost += 1
                 continue
