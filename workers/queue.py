@@ -47,6 +47,8 @@ class Queue:
         try:
             with self._app.connection_for_write(connect_timeout=2) as connection:
                 connection.ensure_connection(max_retries=1, timeout=2)
+        except Misconfigured:
+            raise
         except Exception as error:
             raise Unavailable(f"broker: {type(error).__name__}") from error
 
@@ -55,6 +57,8 @@ class Queue:
             with self._lock:
                 app = self._app
             app.send_task(task, args, queue=QUEUE, expires=expires, retry=False, ignore_result=True)
+        except Misconfigured:
+            raise
         except Exception as error:  # kombu's transports each raise their own
             raise Unavailable(f"broker: {type(error).__name__}") from error
 

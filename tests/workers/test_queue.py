@@ -58,8 +58,10 @@ def test_a_broker_that_is_away_is_said(private_redis: services.PrivateRedis) -> 
 
 
 def test_another_scheme_is_refused() -> None:
-    with pytest.raises(Misconfigured, match="GATEWAY_BROKER_URL"):
-        celery_app("kafka://localhost")
+    queue = Queue("kafka://localhost")
+    for use in (queue.check, queue.route_unrouted):
+        with pytest.raises(Misconfigured, match="GATEWAY_BROKER_URL"):
+            use()
 
 
 def test_readers_never_see_half_a_message(tmp_path: Path) -> None:
