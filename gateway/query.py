@@ -44,6 +44,8 @@ def parse_query(kind: type[S], query_string: bytes) -> S:
 
 def parse_path(kind: type[S], values: Mapping[str, str]) -> S:
     """Fill `kind` from a path's parts. Raises `InvalidInput`."""
+    if _has_nul(list(values.values())):
+        raise InvalidInput("path: NUL is not text")
     return _convert(kind, dict(values), "path")
 
 
