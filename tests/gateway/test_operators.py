@@ -211,7 +211,8 @@ async def test_unknown_paths_and_methods_are_problems(world: World) -> None:
         assert answer.status_code == 404, path
         assert answer.json()["type"] == "urn:cleverbox:problem:not-found"
     wrong = await world.client.patch("/v1/keys")
-    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD, POST")
+    assert wrong.status_code == 405
+    assert set(wrong.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
     assert (await world.client.head("/healthz")).status_code == 200
 
 
