@@ -100,31 +100,31 @@ class DrainStore:
         with self._database.write() as connection:
             if turn.leases:
                 check_fences(connection, turn.leases, turn.marks, release=turn.release)
-            wanted = self._still_wanted(connection, turn.appends)
-            fresh = self._fresh(connection, wanted)
-            self._move_items(connection, turn)
+            wanted = self._still_wanted(connection, turn)
+            fresh = self._fresh(connection, wanted.appends)
+            self._move_items(connection, wanted)
             if fresh:
                 self._sql.append(connection, fresh, _tags(len(fresh)), now_ms())
-        return Written(len(fresh), len(wanted) - len(fresh), len(turn.appends) - len(wanted))
+        refused = len(turn.appends) - len(wanted.appends)
+        return Written(len(fresh), len(wanted.appends) - len(fresh), refused)
 
-    def _still_wanted(
-        self, connection: sa.Connection, appends: Sequence[Append]
-    ) -> Sequence[Append]:
+    def _still_wanted(self, connection: sa.Connection, turn: Turn) -> Turn:
         """Without what was revoked or erased since it was computed; holds both off until the
         commit.
         """
-        if not appends:
-            return appends
-        ids = sorted({a.connection for a in appends})
+        ids = sorted({row.connection for rows in (turn.appends, turn.parks) for row in rows})
+        if not ids:
+            return turn
         live = self._sql.share_connections(connection, ids, RECEIVING)
-        contacts = sorted({a.contact for a in appends if a.contact is not None})
+        contacts = sorted({a.contact for a in turn.appends if a.contact is not None})
         erased = self._sql.erased(connection, contacts) if contacts else {}
-        return [
+        appends = [
             a
-            for a in appends
+            for a in turn.appends
             if a.connection in live
             and (not erased or a.at_ms > erased.get((a.tenant, a.contact or b""), -1 << 62))
         ]
+        return turn._replace(appends=appends, parks=[p for p in turn.parks if p.connection in live])
 
     def _fresh(self, connection: sa.Connection, appends: Sequence[Append]) -> list[Append]:
         """Those not logged before: the first of each key within the batch, in the batch's order."""

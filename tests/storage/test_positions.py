@@ -159,7 +159,7 @@ def _make_inbox_commits_slow(database: Database) -> None:
 
 
 def _ingest(database: Database, writer: Callable[[], InboxWriter]) -> tuple[list[int], list[int]]:
-    """What a drain of lane 1 met that moved its mark all the while, and what is there at the end."""
+    """What a drain met that moved lane 1's mark all the while, and what is there at the end."""
     done = threading.Event()
     with ThreadPoolExecutor(1) as threads:
         drain = threads.submit(_move_the_mark, database, done)
