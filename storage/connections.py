@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.errors import Conflict, NotFound
 from storage.database import Database, now_ms
@@ -14,6 +14,10 @@ from storage.schema import connection_grants, connections, grants, routes
 
 ADOPT_MS: Final = 72 * 3_600_000
 """How far back a connection made by an operator is given what came in unrouted."""
+
+_ACCOUNT: Final = ["tenant", "provider", "account"]
+_ADD_LOCK: Final = 7_215_005
+"""Advisory lock, so that of two tenants that connect an account at once one comes second."""
 
 
 class Connection(NamedTuple):
@@ -66,20 +70,19 @@ class Connections:
         of its routes.
         """
         keys = sorted(set(route_keys))
+        insert = (postgresql if self._database.is_postgresql else sqlite).insert(connections)
         with self._database.write() as connection:
-            same = [
-                connections.c[name] == getattr(new, name)
-                for name in ("tenant", "provider", "account")
-            ]
-            if connection.scalar(sa.select(connections.c.id).where(*same)):
-                raise Conflict("this account is already connected for the tenant")
+            if self._database.is_postgresql:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADD_LOCK)))
             shared = sa.select(routes.c.connection).where(routes.c.route.in_(keys))
             others = sa.select(connections.c.id).where(
                 connections.c.id.in_(shared), connections.c.tenant != new.tenant
             )
             if connection.scalar(others.limit(1)):
                 new = new._replace(receives_from_ms=new.created_at_ms)
-            connection.execute(sa.insert(connections).values(**new._asdict()))
+            added = insert.values(**new._asdict()).on_conflict_do_nothing(index_elements=_ACCOUNT)
+            if connection.execute(added.returning(connections.c.id)).first() is None:
+                raise Conflict("this account is already connected for the tenant")
             for key in keys:
                 connection.execute(sa.insert(routes).values(route=key, connection=new.id))
             if grant is not None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.errors import Conflict, NotFound
 from storage.cursors import Cursor
@@ -45,12 +46,12 @@ class Consumers:
         """
         now = now_ms()
         new = Consumer(scope, name, tenant, sorted(set(types)), *start, now, now)
+        insert = (postgresql if self._database.is_postgresql else sqlite).insert(consumers)
+        made = insert.values(**new._asdict()).on_conflict_do_nothing().returning(consumers.c.name)
         with self._database.write() as connection:
-            row = connection.execute(self._row(scope, name)).first()
-            if row is None:
-                connection.execute(sa.insert(consumers).values(**new._asdict()))
+            if connection.execute(made).first():
                 return new, True
-        old = Consumer(*row)
+            old = Consumer(*connection.execute(self._row(scope, name)).one())
         if (old.tenant, list(old.types)) != (new.tenant, list(new.types)):
             raise Conflict(f"consumer {name} exists with another tenant or other types")
         return old, False

@@ -1,5 +1,6 @@
 """Consumers, API keys and connections: small rows with their rules."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -71,10 +72,14 @@ def test_of_commits_at_once_the_furthest_stays(database: Database) -> None:
     assert consumers.get("", "crm").cursor == Cursor(40, 40)
 
 
-def _at_once(what: Callable[[int], object]) -> list[object]:
-    """What came of it, or the error, in each thread."""
+def _at_once(database: Database, what: Callable[[int], object]) -> list[object]:
+    """What came of it, or the error, in each thread; all begin together, with open connections."""
+    together = threading.Barrier(AT_ONCE)
 
     def one(number: int) -> object:
+        with database.read():
+            together.wait()
+        together.wait()
         try:
             return what(number)
         except (Conflict, NotFound) as error:
@@ -86,15 +91,30 @@ def _at_once(what: Callable[[int], object]) -> list[object]:
 
 def test_of_consumers_put_at_once_one_is_new(database: Database) -> None:
     consumers = Consumers(database)
-    put = _at_once(lambda _: consumers.put("", "crm", BEGINNING, None, [])[1])
+    put = _at_once(database, lambda _: consumers.put("", "crm", BEGINNING, None, [])[1])
     assert sorted(map(str, put)) == ["False"] * (AT_ONCE - 1) + ["True"]
 
 
 def test_of_connections_added_at_once_one_is_there(database: Database) -> None:
     row = add_connection(database, "con_a", "acme")._replace(account=digest("another account"))
-    added = _at_once(lambda n: Connections(database).add(row._replace(id=f"con_{n}"), [], None))
+    added = _at_once(
+        database, lambda n: Connections(database).add(row._replace(id=f"con_{n}"), [], None)
+    )
     assert sum(isinstance(one, Connection) for one in added) == 1
     assert sum(isinstance(one, Conflict) for one in added) == AT_ONCE - 1
+
+
+def test_of_tenants_that_connect_an_account_at_once_one_is_given_what_came_before(
+    database: Database,
+) -> None:
+    row = add_connection(database, "con_a", "acme")
+
+    def add(number: int) -> Connection:
+        mine = row._replace(id=f"con_{number}", tenant=f"tenant_{number}", receives_from_ms=0)
+        return Connections(database).add(mine, [digest("a Page of many")], None)
+
+    added = _at_once(database, add)
+    assert [x.receives_from_ms for x in added if isinstance(x, Connection)].count(0) == 1
 
 
 def test_a_key_opens_until_it_is_revoked(database: Database) -> None:
