@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
+import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,6 +17,8 @@ from gateway.auth import Auth
 from gateway.metrics import Metrics
 from gateway.query import parse_body, parse_path, parse_query
 from storage.api_keys import ApiKey, Role
+
+log = structlog.get_logger()
 
 Q = TypeVar("Q", bound=msgspec.Struct)
 P = TypeVar("P", bound=msgspec.Struct)
@@ -115,6 +118,9 @@ class Table:
                 response = await self._run(operation, request)
             except GatewayError as error:
                 response = await problems.of_gateway_error(request, error)
+            except Exception:
+                log.exception("http.fault", operation=operation.name)
+                response = problems.fault()
             self._calls.labels(operation.name, response.status_code).inc()
             response.headers["cache-control"] = "no-store"
             return response

@@ -141,6 +141,11 @@ def respond(
     return Response(body, status, headers, media_type=MEDIA_TYPE)
 
 
+def fault() -> Response:
+    """What is said of an unexpected error: nothing; its place is in the log."""
+    return respond(500, "fault", _FAULT)
+
+
 def meaning_of(kind: type[GatewayError]) -> Meaning | None:
     """The row of `kind` or of its nearest base class that has one."""
     return next((_BY_CLASS[base] for base in kind.__mro__ if base in _BY_CLASS), None)
@@ -172,4 +177,4 @@ async def of_http_error(_: Request, error: Exception) -> Response:
 async def of_fault(request: Request, error: Exception) -> Response:
     """Unexpected errors: logged here, said without detail."""
     log.error("http.fault", path=request.url.path, exc_info=error)
-    return respond(500, "fault", _FAULT)
+    return fault()
