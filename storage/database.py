@@ -124,6 +124,7 @@ def _sqlite(url: str, pool_size: int) -> tuple[sa.Engine, Turn]:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = sa.create_engine(
         f"sqlite:///{path}",
+        hide_parameters=True,
         poolclass=sa.QueuePool,
         pool_size=pool_size,
         max_overflow=pool_size,
@@ -136,7 +137,7 @@ def _sqlite(url: str, pool_size: int) -> tuple[sa.Engine, Turn]:
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        if connection.get_isolation_level() != "AUTOCOMMIT":
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine, Turn(path.with_name(path.name + "-turn"))
@@ -160,6 +161,7 @@ def _postgresql(url: str, pool_size: int) -> sa.Engine:
     address = sa.make_url(url).set(drivername="postgresql+psycopg")
     return sa.create_engine(
         address,
+        hide_parameters=True,
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_pre_ping=False,

@@ -88,6 +88,7 @@ class PostgresqlWriter:
 
     async def _drop(self) -> None:
         connection, self._connection = self._connection, None
+        self._known.clear()  # the store that comes back may be an older one, without our run key
         if connection is not None:
             connection.terminate()
 
@@ -143,6 +144,7 @@ class SqliteWriter:
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
+        self._known.clear()  # the store that comes back may be an older one, without our run key
         if connection is not None:
             connection.close()
 

@@ -1,7 +1,8 @@
-"""Reads stand beside writes; errors show no values; a store that comes back is told the run key anew."""
+"""Reads stand beside writes, errors show no values, a store that comes back gets the run key."""
 
 import asyncio
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ from tests.rig import Rig, run_key, stored
 
 
 @pytest.fixture
-def rig(database_url: str, tmp_path: Path) -> Rig:
-    return Rig(database_url, tmp_path / "var")
+def rig(database_url: str, tmp_path: Path) -> Iterator[Rig]:
+    rig = Rig(database_url, tmp_path / "var")
+    yield rig
+    rig.close()
 
 
 def test_a_write_does_not_wait_for_an_open_read(rig: Rig) -> None:
