@@ -112,6 +112,8 @@ def _pieces_of_entry(raw: bytes, page: str) -> Iterator[Piece]:
     for key, value in found:
         if key in _LISTS:
             yield from (_read_element(key, element, page, time) for element in _listed(value))
+        elif key is None:
+            yield Unreadable(kind="entry", error="something in it is no member")
         elif key not in _SAID_OF_ENTRY:
             named = b"{%b:%b}" % (msgspec.json.encode(key), value)
             yield Strange(key, named, time)
@@ -181,7 +183,7 @@ def _listed(value: bytes) -> list[bytes]:
 
 def _members(raw: bytes) -> dict[str, bytes]:
     try:
-        return dict(members(raw))
+        return {key: value for key, value in members(raw) if key is not None}
     except ValueError:
         return {}
 

@@ -72,15 +72,18 @@ def elements(raw: bytes) -> Iterator[bytes]:
     return _parts(raw, b"[")
 
 
-def members(raw: bytes) -> Iterator[tuple[str, bytes]]:
-    """Key and value of the object `raw`, in order, duplicates too. Raises as `elements` does."""
+def members(raw: bytes) -> Iterator[tuple[str | None, bytes]]:
+    """Key and value of the object `raw`, in order, duplicates too. Raises as `elements` does.
+
+    What is no member, between commas, comes whole and with None for its key.
+    """
     for part in _parts(raw, b"{"):
         key = _STRING.match(part)
-        if key is None:
-            raise ValueError("a member without a key")
-        value = part[key.end() :].lstrip(_SPACE)
-        if value[:1] == b":":
+        value = part[key.end() :].lstrip(_SPACE) if key else b""
+        if key and value[:1] == b":":
             yield _text(key[0]), value[1:].strip(_SPACE)
+        elif part:
+            yield None, part
 
 
 def whole(raw: bytes) -> Any:

@@ -84,19 +84,24 @@ def _decoded(body: bytes) -> tuple[str, list[bytes]] | None:
 
 
 def _cut(body: bytes) -> tuple[str, list[bytes]]:
-    """Object and entries by their brackets. Raises `MalformedDelivery`."""
-    kind, entries = None, None
+    """Object and entries by their brackets, and what stands astray beside them.
+
+    Raises `MalformedDelivery`.
+    """
+    kind, entries, strays = None, None, list[bytes]()
     try:
         for key, value in members(body):
             if key == "object":
                 kind = msgspec.json.decode(mend(value), type=str)
             elif key == "entry":
                 entries = [*(entries or ()), *islice(elements(value), _MOST_ENTRIES + 1)]
+            elif key is None:
+                strays.append(value)
     except (ValueError, *UNREADABLE):
         raise MalformedDelivery("object or entry cannot be read") from None
     if kind is None or entries is None:
         raise MalformedDelivery("object or entry is missing")
-    return kind, entries
+    return kind, [*entries, *strays]
 
 
 def _as_name(kind: str) -> str:
