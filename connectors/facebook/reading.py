@@ -39,7 +39,6 @@ Piece = Known | Strange | Unreadable
 
 _LISTS: Final = ("messaging", "standby", "changes")
 _QUOTED: Final = tuple(f'"{name}"'.encode() for name in _LISTS)
-_SAID_OF_ENTRY: Final = {"id", "time", "hop_context"}
 _TEST_FIELDS: Final = ("messag", "standby")
 
 _entry: Final = msgspec.json.Decoder(Entry)
@@ -49,6 +48,11 @@ _change: Final = msgspec.json.Decoder(Change)
 _head: Final = msgspec.json.Decoder(Id | None)
 _party: Final = msgspec.json.Decoder(Party)
 _time: Final = msgspec.json.Decoder(Number | None)
+_SAID_OF_ENTRY: Final[dict[str, msgspec.json.Decoder[Any]]] = {
+    "id": _head,
+    "time": _time,
+    "hop_context": msgspec.json.Decoder(Any),
+}
 
 
 def read(raw: bytes, page: str) -> Iterator[Piece]:
@@ -114,7 +118,10 @@ def _pieces_of_entry(raw: bytes, page: str) -> Iterator[Piece]:
             yield from (_read_element(key, element, page, time) for element in _listed(value))
         elif key is None:
             yield Unreadable(kind="entry", error="something in it is no member")
-        elif key not in _SAID_OF_ENTRY:
+        elif said := _SAID_OF_ENTRY.get(key):
+            if not _reads(said, value):
+                yield Unreadable(kind="entry", error=f"{key} cannot be read")
+        else:
             named = b"{%b:%b}" % (msgspec.json.encode(key), value)
             yield Strange(key, named, time)
 
@@ -186,6 +193,14 @@ def _members(raw: bytes) -> dict[str, bytes]:
         return {key: value for key, value in members(raw) if key is not None}
     except ValueError:
         return {}
+
+
+def _reads(decoder: msgspec.json.Decoder[Any], raw: bytes) -> bool:
+    try:
+        decoder.decode(mend(raw))
+    except UNREADABLE:
+        return False
+    return True
 
 
 def _or_none(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:

@@ -7,6 +7,7 @@ in a parked item or in an unrouted one.
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +114,9 @@ KINDS: dict[str, Callable[[str], object]] = {
     "message": _message,
     "message_edit": lambda token: {"mid": token, "text": "Hello", "num_edit": 1},
     "reaction": lambda token: {"mid": token, "action": "react", "emoji": "👍"},
-    "postback": lambda token: {"mid": token, "title": "Prices", "payload": "PRICES"},
-    "read": lambda _: {"watermark": NOW_MS},  # all alike: one message, which carries no token
+    # These need no id of a message, so what stands for a token in them may be left out unseen.
+    "postback": lambda _: {"title": "Prices", "payload": "PRICES"},
+    "read": lambda _: {"watermark": NOW_MS},
     "hologram": lambda token: {"mid": token, "depth": 3},
 }
 
@@ -176,13 +178,13 @@ def change(draw: st.DrawFn, delivery: Any) -> None:
         holder = holder[step]
     how = draw(st.sampled_from(["replace", "remove", "wrap", "twice", "rename"]))
     if how == "replace":
-        holder[last] = draw(st.sampled_from(JUNK))
+        holder[last] = deepcopy(draw(st.sampled_from(JUNK)))
     elif how == "remove":
         del holder[last]
     elif how == "wrap":
         holder[last] = draw(st.sampled_from([[holder[last]], {"x": holder[last]}]))
     elif isinstance(holder, list):
-        holder.append(holder[last])
+        holder.append(deepcopy(holder[last]))
     else:
         holder[draw(st.sampled_from(["x", "id", "message", "time", "changes"]))] = holder.pop(last)
 
