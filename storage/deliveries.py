@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, NamedTuple
 import sqlalchemy as sa
 
 from contracts.errors import InvalidInput, NotFound
+from storage.connections import new_id
 from storage.database import Database
 from storage.schema import deferred, inbox, leases, parked, unrouted
 from storage.turns import Park, StoredItem
@@ -30,6 +31,11 @@ class Delivery(NamedTuple):
 def item_id(number: int) -> str:
     """How an inbox row is named outside."""
     return f"itm_{number}"
+
+
+def park_id(number: int) -> str:
+    """A new id for what is parked of inbox row `number`: ids sort as their items do."""
+    return new_id(f"prk_{number:016x}")
 
 
 def item_number(delivery: str) -> int:
@@ -130,22 +136,22 @@ class Deliveries:
             found: int | None = connection.scalar(column)
         return found
 
+    def parks_of(self, item: int) -> Sequence[str]:
+        """Ids of what is parked of an item, for each of its connections."""
+        with self._database.read() as connection:
+            return [*connection.scalars(sa.select(parked.c.id).where(parked.c.item == item))]
+
     def _parked(
         self, provider: str | None, after: str | None, limit: int, tenant: str | None
     ) -> Sequence[Delivery]:
-        query = sa.select(parked).order_by(parked.c.parked_at_ms, parked.c.id).limit(limit)
+        """In order of their items, which their ids begin with."""
+        query = sa.select(parked).order_by(parked.c.id).limit(limit)
         if tenant is not None:
             query = query.where(parked.c.tenant == tenant)
         if provider:
             query = query.where(parked.c.provider == provider)
         if after:
-            last = (
-                sa.select(parked.c.parked_at_ms, parked.c.id).where(parked.c.id == after).subquery()
-            )
-            query = query.where(
-                sa.tuple_(parked.c.parked_at_ms, parked.c.id)
-                > sa.tuple_(last.c.parked_at_ms, last.c.id)
-            )
+            query = query.where(parked.c.id > after)
         with self._database.read() as connection:
             return [_as_delivery(row) for row in connection.execute(query)]
 

@@ -5,6 +5,7 @@ cannot deadlock: fence, connections, deduplication keys (sorted), inbox, positio
 """
 
 import os
+import random
 import struct
 from collections.abc import Collection, Sequence
 from typing import Any, Final
@@ -23,7 +24,7 @@ from storage.schema import (
     run_keys,
     unrouted,
 )
-from storage.turns import RECEIVING, Append, Deferred, StoredItem, Turn, Written
+from storage.turns import RECEIVING, Append, Deferred, PutOff, StoredItem, Turn, Written
 
 
 class DrainStore:
@@ -39,29 +40,25 @@ class DrainStore:
             rows = self._sql.waiting(connection, [(int(x.key), x.mark) for x in lanes], each)
             return [StoredItem(*row) for row in rows]
 
-    def deferred(self, lanes: Collection[int], each: int) -> list[tuple[Deferred, StoredItem]]:
-        """Up to `each` items of every account that was put off, oldest first."""
+    def deferred(self, lanes: Collection[int], each: int, limit: int) -> PutOff:
+        """Up to `each` items of every account that was put off, oldest first, about `limit` in all.
+
+        Which accounts come first is left to chance, so that none is always behind.
+        """
         found: list[tuple[Deferred, StoredItem]] = []
+        behind: set[bytes] = set()
         with self._database.read() as connection:
-            for lane, route in _deferred_routes(connection, lanes):
-                rows = (
-                    sa.select(deferred, *(inbox.c[name] for name in StoredItem._fields))
-                    .join(
-                        inbox,
-                        sa.and_(
-                            inbox.c.lane == deferred.c.lane,
-                            inbox.c.id == deferred.c.item,
-                            inbox.c.day == deferred.c.day,
-                        ),
-                    )
-                    .where(deferred.c.lane == lane, deferred.c.route == route)
-                    .order_by(deferred.c.item)
-                    .limit(each)
-                )
-                found.extend(
-                    (Deferred(*row[:4]), StoredItem(*row[4:])) for row in connection.execute(rows)
-                )
-        return found
+            accounts = _deferred_routes(connection, lanes)
+            random.shuffle(accounts)
+            for lane, route in accounts:
+                if len(found) >= limit:
+                    behind.add(route)
+                    continue
+                rows = connection.execute(_OF_ROUTE, {"l": lane, "r": route, "n": each}).all()
+                found.extend((Deferred(*row[:4]), StoredItem(*row[4:])) for row in rows)
+                if len(rows) == each:
+                    behind.add(route)
+        return PutOff(found, behind)
 
     def run_key(self, key: bytes) -> tuple[int, bytes] | None:
         """Day and wrapped bytes of a run key, or None when it was removed with its day."""
@@ -94,6 +91,11 @@ class DrainStore:
         """Commit that `item` is about to be tried; returns how often it has been by now."""
         with self._database.write() as connection:
             return self._sql.count_attempt(connection, item, now_ms())
+
+    def forget_attempt(self, item: int) -> None:
+        """The attempt did not end its process after all: take it back."""
+        with self._database.write() as connection:
+            connection.execute(sa.delete(attempts).where(attempts.c.item == item))
 
     def write(self, turn: Turn) -> Written:
         """Commit a turn. Raises `LeaseLost` (nothing is written then) and `StoreUnavailable`."""
@@ -154,6 +156,20 @@ class DrainStore:
             connection.execute(sa.delete(attempts).where(attempts.c.item.in_(turn.tried)))
 
 
+_OF_ROUTE: Final = (
+    sa.select(deferred, *(inbox.c[name] for name in StoredItem._fields))
+    .join(
+        inbox,
+        sa.and_(
+            inbox.c.lane == deferred.c.lane,
+            inbox.c.id == deferred.c.item,
+            inbox.c.day == deferred.c.day,
+        ),
+    )
+    .where(deferred.c.lane == sa.bindparam("l"), deferred.c.route == sa.bindparam("r"))
+    .order_by(deferred.c.item)
+    .limit(sa.bindparam("n"))
+)
 _RESUME: Final = sa.delete(deferred).where(
     deferred.c.lane == sa.bindparam("lane"),
     deferred.c.route == sa.bindparam("route"),

@@ -45,16 +45,19 @@ class Leases:
     def take(self, kind: str, keys: Collection[str]) -> list[Lease]:
         """Those of `keys` that are free, now ours, sorted by key; others are left to their
         holders.
+
+        Not worth a wait for the disk: a taking that a crash of the database forgets is refused by
+        its fence.
         """
         clock = self._database.clock_ms()
         free = sa.and_(
             leases.c.kind == kind, leases.c.key.in_(sorted(keys)), leases.c.until_ms <= clock
         )
+        query = sa.select(leases.c.key, leases.c.owner).where(free).order_by(leases.c.key)
         with self._database.write() as connection:
             if self._database.is_postgresql:
                 connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
-            before = sa.select(leases.c.key, leases.c.owner).where(free).order_by(leases.c.key)
-            rows = connection.execute(before.with_for_update(skip_locked=True)).all()
+            rows = connection.execute(query.with_for_update(skip_locked=True)).all()
             if not rows:
                 return []
             broken = {row.key for row in rows if row.owner is not None}
@@ -80,25 +83,34 @@ class Leases:
             connection.execute(insert.values(kind=kind, key=key).on_conflict_do_nothing())
         return next(iter(self.take(kind, [key])), None)
 
-    def remove(self, kind: str, key: str) -> None:
-        """Remove the row of a lease that we hold and that nobody will take again."""
-        ours = (leases.c.kind == kind, leases.c.key == key, leases.c.owner == self.owner)
+    def extend(self, lease: Lease) -> None:
+        """Hold `lease` for another full time. Raises `LeaseLost`."""
+        until = self._database.clock_ms() + self._duration_ms
         with self._database.write() as connection:
-            connection.execute(sa.delete(leases).where(*ours))
+            longer = sa.update(leases).where(*_ours(lease)).values(until_ms=until)
+            if connection.execute(longer).rowcount != 1:
+                raise LeaseLost(f"{lease.kind} {lease.key}")
 
-    def release(self, held: Sequence[Lease]) -> None:
-        """Give back what was not given back with the work's own commit; lost ones are left
-        alone.
-        """
-        if not held:
-            return
+    def remove(self, lease: Lease) -> None:
+        """Remove the row of a lease that nobody will take again; a lost one is left alone."""
         with self._database.write() as connection:
-            for lease in held:
-                ours = [
-                    leases.c[name] == getattr(lease, name)
-                    for name in ("kind", "key", "owner", "fence")
-                ]
-                connection.execute(sa.update(leases).where(*ours).values(owner=None, until_ms=0))
+            connection.execute(sa.delete(leases).where(*_ours(lease)))
+
+    def release(self, held: Sequence[Lease], *, broken: bool = False) -> None:
+        """Give back what was not given back with the work's own commit; lost ones are left alone.
+
+        With `broken` the next holder is told so, as after a crash.
+        """
+        owner = leases.c.owner if broken else None
+        if held:
+            with self._database.write() as connection:
+                for lease in held:
+                    freed = sa.update(leases).where(*_ours(lease)).values(owner=owner, until_ms=0)
+                    connection.execute(freed)
+
+
+def _ours(lease: Lease) -> list[sa.ColumnElement[bool]]:
+    return [leases.c[name] == getattr(lease, name) for name in ("kind", "key", "owner", "fence")]
 
 
 _MOVE: Final = """

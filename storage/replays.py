@@ -5,10 +5,11 @@ from typing import Final, Literal, NamedTuple
 
 import sqlalchemy as sa
 
-from contracts.errors import NotFound
+from contracts.errors import LeaseLost, NotFound
 from storage.connections import new_id
 from storage.database import Database, now_ms
-from storage.schema import replays
+from storage.leases import Lease
+from storage.schema import leases, replays
 
 State = Literal["queued", "done", "failed"]
 LEASE: Final = "replay"
@@ -17,7 +18,9 @@ LEASE: Final = "replay"
 class Replay(NamedTuple):
     """One order. `status` and `provider` choose deliveries, or `delivery` names one.
 
-    `added` messages were new, `duplicate` ones were there already, `parked` items failed again.
+    `after` is the last delivery that was run. Of the `items` so far, `added` messages were new,
+    `duplicate` ones were there already; `parked` items could not be read again, `failed` ones not
+    be run at all (`detail` says why the first of them).
     """
 
     id: str
@@ -25,7 +28,9 @@ class Replay(NamedTuple):
     status: str | None
     provider: str | None
     state: State
+    after: str | None
     items: int
+    failed: int
     added: int
     duplicate: int
     parked: int
@@ -45,7 +50,20 @@ class Replays:
     ) -> Replay:
         """A new replay, for a worker to carry out."""
         new = Replay(
-            new_id("rpl"), delivery, status, provider, "queued", 0, 0, 0, 0, "", now_ms(), None
+            id=new_id("rpl"),
+            delivery=delivery,
+            status=status,
+            provider=provider,
+            state="queued",
+            after=None,
+            items=0,
+            failed=0,
+            added=0,
+            duplicate=0,
+            parked=0,
+            detail="",
+            requested_at_ms=now_ms(),
+            finished_at_ms=None,
         )
         with self._database.write() as connection:
             connection.execute(sa.insert(replays).values(**new._asdict()))
@@ -66,8 +84,16 @@ class Replays:
             rows = connection.execute(waiting.order_by(replays.c.requested_at_ms))
             return [Replay(*row) for row in rows]
 
-    def save(self, replay: Replay) -> None:
-        """Record progress or outcome."""
-        values = replay._asdict()
+    def save(self, replay: Replay, lease: Lease) -> None:
+        """Record progress or outcome. Raises `LeaseLost` when another worker is at it by now."""
+        theirs = sa.exists().where(
+            leases.c.kind == lease.kind,
+            leases.c.key == lease.key,
+            leases.c.owner == lease.owner,
+            leases.c.fence == lease.fence,
+        )
+        same = (replays.c.id == replay.id, replays.c.state == "queued", theirs)
         with self._database.write() as connection:
-            connection.execute(sa.update(replays).where(replays.c.id == replay.id).values(values))
+            saved = sa.update(replays).where(*same).values(replay._asdict())
+            if connection.execute(saved).rowcount != 1:
+                raise LeaseLost(f"replay {replay.id}")

@@ -7,8 +7,8 @@ from storage.schema import connections, inbox, routes, unrouted
 from storage.turns import RECEIVING, StoredItem
 
 
-def routable(database: Database, limit: int) -> list[StoredItem]:
-    """Unrouted items that a connection may have by now, oldest first."""
+def routable(database: Database, after: int, limit: int) -> list[StoredItem]:
+    """Unrouted items behind number `after` that a connection may have by now, oldest first."""
     taker = (
         sa.exists()
         .where(routes.c.route == unrouted.c.route, connections.c.id == routes.c.connection)
@@ -25,7 +25,7 @@ def routable(database: Database, limit: int) -> list[StoredItem]:
     query = (
         sa.select(*(inbox.c[name] for name in StoredItem._fields))
         .join(unrouted, same)
-        .where(taker)
+        .where(taker, unrouted.c.item > after)
         .order_by(inbox.c.id)
         .limit(limit)
     )

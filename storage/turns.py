@@ -60,6 +60,15 @@ class Deferred(NamedTuple):
     day: int
 
 
+class PutOff(NamedTuple):
+    """Items that were put off, oldest first of each account; `behind` are the accounts that have
+    more of them than these: their newer items have to wait.
+    """
+
+    items: list[tuple[Deferred, StoredItem]]
+    behind: set[bytes]
+
+
 class Unrouted(NamedTuple):
     """An item that no connection wants yet."""
 

@@ -6,8 +6,10 @@ import sys
 import warnings
 from datetime import timedelta
 
+import structlog
+
 from contracts import logs
-from contracts.errors import GatewayError
+from contracts.errors import GatewayError, Unavailable
 from contracts.settings import Settings, environment, load
 from workers import queue, upkeep
 
@@ -44,7 +46,10 @@ def run_schedule(settings: Settings) -> int:
     every = {"task": queue.UPKEEP, "schedule": timedelta(seconds=upkeep.EVERY_S)}
     app.conf.beat_schedule = {"upkeep": every}
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    app.send_task(queue.UPKEEP, queue=queue.QUEUE)
+    try:
+        queue.Queue(settings.broker).upkeep()
+    except Unavailable as error:
+        structlog.get_logger().warning("schedule.not_asked_yet", detail=str(error))
     app.Beat(
         schedule=str(settings.data_dir / "schedule"),
         loglevel=settings.log_level.upper(),

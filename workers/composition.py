@@ -57,7 +57,11 @@ class Parts:
         self.lanes = LaneQueue()
         count = 3 if self.database.is_postgresql else 2
         self.threads = DrainThreads(self.lanes, self.drainer, _report, count)
-        errands = (self.stranded.route, self.replayer.run_queued, self.gaps.announce)
+        errands = {
+            "unrouted": self.stranded.route,
+            "gaps": self.gaps.announce,
+            "replays": self.replayer.run_queued,
+        }
         self.sweeper = Sweeper(store, self.lanes, errands)
 
     def start(self) -> None:
@@ -66,6 +70,7 @@ class Parts:
 
     def stop(self) -> None:
         """Finish the turns under way, then let go of the database."""
+        self.replayer.stop()
         self.sweeper.stop()
         self.threads.stop()
         self.database.close()

@@ -1,5 +1,6 @@
 """Drains lanes: inbox items in order → normalised messages in the log, one transaction a turn."""
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -81,6 +82,7 @@ class Drainer:
         self._normalizer = normalizer
         self._connectors = connectors
         self._opener = ItemOpener(store, vault)
+        self._stopping = threading.Event()
 
     def drain(self, lanes: Collection[int]) -> Tally:
         """Drain `lanes` until they are empty or had their turns; lanes that others hold are theirs.
@@ -93,40 +95,48 @@ class Drainer:
         for first in range(0, len(waiting), LANES_AT_ONCE):
             keys: Collection[str] = waiting[first : first + LANES_AT_ONCE]
             for _ in range(TURNS):
+                if not keys or self._stopping.is_set():
+                    break
                 done, keys = self._take_and_drain(keys)
                 tally = tally.plus(done)
-                if not keys:
-                    break
         return tally
 
+    def stop(self) -> None:
+        """End each `drain` after the turn that it is at; what is left stays overdue."""
+        self._stopping.set()
+
     def _take_and_drain(self, keys: Collection[str]) -> tuple[Tally, Collection[str]]:
-        """One holding of lanes; returns those that have something to drain again already."""
+        """One holding of lanes; returns those that have something to drain again already.
+
+        Of lanes whose last holder crashed only one is looked after, since that is slow; the others
+        are given back as they were, for other workers or for the next holding.
+        """
         held = self._leases.take(LANE, keys)
         if not held:
             return Tally(), ()
+        sound = [lease for lease in held if not lease.broken]
+        broken = [lease for lease in held if lease.broken]
         try:
-            careful = [lease for lease in held if lease.broken]
-            tally = Tally()
-            for lease in careful:
-                tally = tally.plus(self._drain_carefully(lease))
-            rest = [lease for lease in held if not lease.broken]
-            if rest:
-                tally = tally.plus(self._drain_together(rest))
+            self._leases.release(broken[1:], broken=True)
+            tally = self._drain_together(sound) if sound else Tally()
+            if broken:
+                tally = tally.plus(self._drain_carefully(broken[0]))
         except LeaseLost:
             log.warning("drain.lease_lost", lanes=len(held))
+            self._give_back(sound, broken)
             return Tally(), ()
         except BaseException:
-            self._release(held)
+            self._give_back(sound, broken)
             raise
         return tally, self._overdue(held)
 
     def _drain_together(self, held: Sequence[Lease]) -> Tally:
         """Turns over all `held` lanes at once; the last one gives them back."""
         tally = Tally()
-        began = time.monotonic()
+        until = time.monotonic() + self._leases.seconds / 2
         while True:
             plan = self._plan(held)
-            is_last = not plan.has_more or time.monotonic() - began > self._leases.seconds / 2
+            is_last = not plan.has_more or time.monotonic() > until or self._stopping.is_set()
             done = self.write(
                 plan.work,
                 Turn(
@@ -145,47 +155,54 @@ class Drainer:
     def _drain_carefully(self, lease: Lease) -> Tally:
         """After a crash: one item a transaction, each attempt committed before it is made, so that
         an item that kills its process is found and parked.
+
+        Covers what the crashed turn can have read. When half the lease's time is not enough, the
+        next holder goes on as carefully.
         """
+        self._leases.extend(lease)
         tally = Tally()
-        held = {int(lease.key)}
-        pending = [(d, s) for d, s in self._store.deferred(held, ACCOUNT_ROWS)]
-        for deferred, stored in pending:
-            turn = Turn([lease], [lease.mark], resume=[deferred])
-            tally = tally.plus(self._try_one(stored, turn))
-        if pending:  # newer items of these accounts come after all that is deferred
-            self._leases.release([lease])
-            return tally
-        for stored in self._store.waiting([lease], BATCH_ROWS):
-            tally = tally.plus(self._try_one(stored, Turn([lease], [stored.id])))
-            lease = lease._replace(mark=stored.id)
-        self._leases.release([lease])
+        until = time.monotonic() + self._leases.seconds / 2
+        put_off = self._store.deferred({int(lease.key)}, ACCOUNT_ROWS, BATCH_ROWS)
+        steps = [(stored, [row]) for row, stored in put_off.items]
+        if not steps:  # newer items come after all that was put off
+            steps = [(stored, []) for stored in self._store.waiting([lease], BATCH_ROWS)]
+        for stored, resume in steps:
+            if time.monotonic() > until or self._stopping.is_set():
+                self._leases.release([lease], broken=True)
+                return tally
+            mark = lease.mark if resume else stored.id
+            tally = tally.plus(self._try_one(stored, Turn([lease], [mark], resume=resume)))
+            lease = lease._replace(mark=mark)
+        self._leases.release([lease], broken=bool(put_off.behind))
         return tally
 
     def _try_one(self, stored: StoredItem, turn: Turn) -> Tally:
         attempt = self._store.count_attempt(stored.id)
-        opened = self.open(stored)
         turn = turn._replace(tried=[stored.id])
-        if attempt <= MAX_ATTEMPTS:
-            return self.write([opened], turn)
-        log.error("drain.item_kills", item=stored.id, attempts=attempt)
-        return self.write([opened], turn, park_reason="killed-its-worker")
+        reason = None if attempt <= MAX_ATTEMPTS else "killed-its-worker"
+        try:
+            if reason:
+                log.error("drain.item_kills", item=stored.id, attempts=attempt)
+            return self.write([self.open(stored)], turn, park_reason=reason)
+        except (LeaseLost, Unavailable):
+            self._store.forget_attempt(stored.id)
+            raise
 
     def _plan(self, held: Sequence[Lease]) -> Planned:
         window = max(16, BATCH_ROWS // len(held))
-        late = self._store.deferred({int(x.key) for x in held}, ACCOUNT_ROWS)
-        used = Counter(row.route for row, _ in late)
-        full = {route for route, count in used.items() if count >= ACCOUNT_ROWS}
-        plan = Planned([], [], [], [row for row, _ in late], False)
-        plan.work.extend(self.open(stored) for _, stored in late)
+        put_off = self._store.deferred({int(x.key) for x in held}, ACCOUNT_ROWS, BATCH_ROWS)
+        used = Counter(row.route for row, _ in put_off.items)
+        plan = Planned([], [], [], [row for row, _ in put_off.items], False)
+        plan.work.extend(self.open(stored) for _, stored in put_off.items)
         by_lane: dict[int, list[StoredItem]] = {}
         for stored in self._store.waiting(held, window):
             by_lane.setdefault(stored.lane, []).append(stored)
-        more = bool(full)
+        more = bool(put_off.behind)
         for lease in held:
             opened = [self.open(stored) for stored in by_lane.get(int(lease.key), ())]
             is_full = len(opened) >= window
             routes = [x.route for x in opened]
-            portion = share(routes, ACCOUNT_ROWS, used=used, held=full, is_full=is_full)
+            portion = share(routes, ACCOUNT_ROWS, used=used, held=put_off.behind, is_full=is_full)
             plan.work.extend(opened[i] for i in portion.take)
             plan.defer.extend(_deferred(opened[i]) for i in portion.defer)
             plan.marks.append(opened[portion.end - 1].stored.id if portion.end else lease.mark)
@@ -274,11 +291,13 @@ class Drainer:
         """
         return self._store.has_waiting([int(lease.key) for lease in held])
 
-    def _release(self, held: Sequence[Lease]) -> None:
+    def _give_back(self, sound: Sequence[Lease], broken: Sequence[Lease]) -> None:
+        """After an error: what is still ours, to whoever comes next."""
         try:
-            self._leases.release(held)
+            self._leases.release(sound)
+            self._leases.release(broken, broken=True)
         except Unavailable:
-            log.warning("drain.release_failed", lanes=len(held))
+            log.warning("drain.release_failed", lanes=len(sound) + len(broken))
 
 
 def _receives(connection: Connection, stored: StoredItem) -> bool:

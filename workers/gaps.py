@@ -8,9 +8,10 @@ import structlog
 
 from contracts.connector import Connector, Event
 from contracts.content.account import ConnectionGap
-from contracts.errors import KeyDestroyed
+from contracts.errors import Unavailable, VaultError
 from contracts.messages import timestamp
 from storage.connections import Connection, Connections
+from storage.database import now_ms
 from storage.drain import DrainStore
 from storage.gaps import Gap, Gaps
 from storage.turns import RECEIVING, Append, Turn
@@ -19,6 +20,7 @@ from workers.normalizing import Normalizer, utc
 log = structlog.get_logger()
 
 BATCH_ROWS: Final = 500
+FORGET_MS: Final = 7 * 86_400_000
 
 
 class GapAnnouncer:
@@ -44,23 +46,26 @@ class GapAnnouncer:
         for gap in self._gaps.waiting():
             concerned = iter(self._concerned(gap))
             while batch := list(islice(concerned, BATCH_ROWS)):
-                turn = Turn(appends=[x for c in batch for x in self._message(gap, c)])
+                told = (c for c in batch if c.provider in self._connectors)
+                turn = Turn(appends=[x for c in told for x in self._message(gap, c)])
                 added += self._store.write(turn).added
-            self._gaps.done(gap.id)
+            if self._all_on(gap):
+                self._gaps.done(gap.id)
         return added
+
+    def _all_on(self, gap: Gap) -> bool:
+        """Whether every connection that the gap concerns was told: its provider may be off for now.
+        After a week a gap is old news, and is forgotten.
+        """
+        told = all(c.provider in self._connectors for c in self._concerned(gap))
+        return told or gap.until_ms < now_ms() - FORGET_MS
 
     def _concerned(self, gap: Gap) -> Sequence[Connection]:
         if gap.route is None:
             found: Sequence[Connection] = self._connections.list()
         else:
             found = self._connections.by_route([gap.route]).get(gap.route, [])
-        return [
-            c
-            for c in found
-            if c.status in RECEIVING
-            and c.provider in self._connectors
-            and c.receives_from_ms < gap.until_ms
-        ]
+        return [c for c in found if c.status in RECEIVING and c.receives_from_ms < gap.until_ms]
 
     def _message(self, gap: Gap, connection: Connection) -> Sequence[Append]:
         content = ConnectionGap(
@@ -74,6 +79,8 @@ class GapAnnouncer:
         channel = self._connectors[connection.provider].channel
         try:
             return [self._normalizer.append(event, gap.until_ms, channel, connection)]
-        except KeyDestroyed:
-            log.warning("gap.tenant_destroyed", connection=connection.id)
+        except Unavailable:
+            raise
+        except VaultError as error:  # one tenant's keys must not silence the others' gaps
+            log.warning("gap.not_said", connection=connection.id, reason=error.reason)
             return []

@@ -39,7 +39,7 @@ class LaneQueue:
                 lane for lane in lanes if self._paused.get(lane, (0.0, 0.0))[0] <= now
             )
             if len(self._lanes) > before:
-                self._changed.notify()
+                self._changed.notify_all()
 
     def take(self, at_most: int) -> list[int]:
         """Up to `at_most` lanes; waits for one. Empty once the queue is closed and done."""
@@ -64,9 +64,10 @@ class LaneQueue:
                     self._paused.pop(lane, None)
 
     def close(self) -> None:
-        """Let the threads finish what is queued and end."""
+        """Let the threads end; lanes that are left stay overdue in the database."""
         with self._changed:
             self._closed = True
+            self._lanes.clear()
             self._changed.notify_all()
 
 
@@ -90,8 +91,9 @@ class DrainThreads:
             thread.start()
 
     def stop(self) -> None:
-        """Finish what is queued."""
+        """Finish the turns under way."""
         self._queue.close()
+        self._drainer.stop()
         for thread in self._threads:
             thread.join()
 

@@ -15,7 +15,8 @@ from contracts.content import Content, Conversation
 from contracts.errors import GatewayError
 from contracts.messages import PREFIX, Message, data_schema, encode, timestamp
 from storage import message_id
-from storage.connections import Connection, new_id
+from storage.connections import Connection
+from storage.deliveries import park_id
 from storage.turns import Append, Park
 from token_vault import Purpose, TenantKeys, Vault
 
@@ -131,7 +132,7 @@ class Normalizer:
         detail: str,
     ) -> Park:
         """`item` sealed for the tenant of `connection`, which cannot have it yet."""
-        park = new_id("prk")
+        park = park_id(number)
         keys = self._vault.tenant(connection.tenant)
         sealed = keys.seal(Purpose.PARKED, park.encode(), msgspec.msgpack.encode(item))
         return Park(

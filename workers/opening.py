@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from contracts.connector import Item
-from contracts.errors import KeyDestroyed, Tampered, UnknownKey
+from contracts.errors import KeyDestroyed, KeyUnavailable, Tampered, UnknownKey
 from storage.drain import DrainStore
 from storage.turns import StoredItem
 from token_vault import Vault
@@ -30,7 +30,11 @@ class ItemOpener:
         `KeyUnavailable`, `StoreUnavailable` for one that will.
         """
         day, wrapped = self._run(item.run_key)
-        plain = self._vault.run_opener(day, item.run_key, wrapped).open(item.n, item.sealed)
+        try:
+            opener = self._vault.run_opener(day, item.run_key, wrapped)
+        except UnknownKey:  # an older or a foreign key store: the right one opens it
+            raise KeyUnavailable(f"the key store does not know the key of {day}") from None
+        plain = opener.open(item.n, item.sealed)
         try:
             return _decoder.decode(plain)
         except msgspec.MsgspecError:

@@ -42,6 +42,10 @@ class Queue:
         """Say that a replay was ordered. Raises `Unavailable`."""
         self._send(REPLAY, replay)
 
+    def upkeep(self) -> None:
+        """Ask for upkeep. Raises `Unavailable`."""
+        self._send(UPKEEP)
+
     def check(self) -> None:
         """Reach the broker once. Raises `Unavailable`."""
         try:

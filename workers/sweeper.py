@@ -1,8 +1,7 @@
 """Finds what nobody was told of: overdue lanes, unrouted items, replays and gaps that wait."""
 
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import structlog
@@ -16,44 +15,59 @@ log = structlog.get_logger()
 EVERY_S: Final = 0.5
 """So that a message is visible within 2 s when the broker is away."""
 ERRANDS_EVERY_S: Final = 3.0
-LONGEST_PAUSE_S: Final = 5.0
+LONGEST_PAUSE_S: Final = 6.0
 
 
 class Sweeper:
-    """One thread per worker process, independent of the broker.
-
-    `errands` are jobs that are cheap when there is nothing to do: they run every few seconds.
+    """Two threads per worker process, independent of the broker: one finds overdue lanes, one runs
+    `errands`, jobs that are cheap when there is nothing to do and may take long when there is.
     """
 
     def __init__(
-        self, store: DrainStore, lanes: LaneQueue, errands: tuple[Callable[[], object], ...]
+        self, store: DrainStore, lanes: LaneQueue, errands: Mapping[str, Callable[[], object]]
     ) -> None:
         self._store = store
         self._lanes = lanes
         self._errands = errands
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sweeper")
+        self._threads = (
+            threading.Thread(target=self._repeat, args=(EVERY_S, self._sweep), name="sweeper"),
+            threading.Thread(
+                target=self._repeat, args=(ERRANDS_EVERY_S, self._run), name="errands"
+            ),
+        )
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         self._stopping.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _run(self) -> None:
-        pause, errands_due = EVERY_S, 0.0
+    def _sweep(self) -> bool:
+        return _works("sweep", lambda: self._lanes.add(self._store.overdue_lanes()))
+
+    def _run(self) -> bool:
+        worked = [_works(name, errand) for name, errand in self._errands.items()]
+        return all(worked)
+
+    def _repeat(self, every_s: float, work: Callable[[], bool]) -> None:
+        """Do `work` every so often, less often while it fails."""
+        pause = every_s
         while not self._stopping.wait(pause):
-            try:
-                self._lanes.add(self._store.overdue_lanes())
-                if time.monotonic() >= errands_due:
-                    errands_due = time.monotonic() + ERRANDS_EVERY_S
-                    for errand in self._errands:
-                        errand()
-                pause = EVERY_S
-            except Unavailable as error:
-                log.warning("sweep.unavailable", reason=error.reason)
-                pause = min(LONGEST_PAUSE_S, pause * 2)
-            except Exception:
-                log.exception("sweep.failed")
-                pause = min(LONGEST_PAUSE_S, pause * 2)
+            pause = every_s if work() else min(LONGEST_PAUSE_S, pause * 2)
+
+
+def _works(name: str, job: Callable[[], object]) -> bool:
+    """Run one job; its failure is logged and stops no other."""
+    try:
+        job()
+    except Unavailable as error:
+        log.warning("sweep.unavailable", job=name, reason=error.reason)
+        return False
+    except Exception:
+        log.exception("sweep.failed", job=name)
+        return False
+    return True

@@ -1,10 +1,20 @@
 """The drain: in order, once, for each tenant its own; one unreadable item stops nobody."""
 
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
 from contracts.connector import Item
+from contracts.errors import KeyUnavailable, LeaseLost
+from contracts.settings import Settings
 from storage.deliveries import Deliveries
 from storage.drain import DrainStore
 from storage.leases import LANE, Leases
+from storage.schema import attempts, leases
+from storage.turns import Turn
 from tests.rig import Rig, hours_ago, text
+from token_vault import open_vault
 
 
 def test_a_message_travels(rig: Rig) -> None:
@@ -119,6 +129,72 @@ def test_after_a_crash_ordinary_items_are_not_parked(rig: Rig) -> None:
     Leases(rig.database, seconds=0.0).take(LANE, [str(lane)])
     rig.drain([lane])
     assert rig.texts() == [f"{n}" for n in range(20)]
+
+
+def test_a_lost_lease_gives_the_others_back_at_once(rig: Rig) -> None:
+    rig.connect("acme", "10")
+    rig.connect("other", "11")
+    lanes = rig.put(text("10", "7", "a"), text("11", "7", "b"))
+    drainer = rig.parts.drainer
+    held = drainer._leases.take(LANE, [str(lane) for lane in lanes])
+    lost = held[0]
+    with rig.database.write() as connection:
+        stolen = sa.update(leases).where(leases.c.key == lost.key)
+        connection.execute(stolen.values(fence=leases.c.fence + 1))
+    with pytest.raises(LeaseLost):
+        drainer.write([], Turn(held, [lease.mark for lease in held]))
+    drainer._give_back(held, [])
+    assert [x.key for x in Leases(rig.database).take(LANE, [x.key for x in held])] == [held[1].key]
+
+
+def test_after_a_crash_the_other_lanes_go_on_at_once(rig: Rig) -> None:
+    """Many broken lanes are looked after one at a time: none outlasts its lease meanwhile."""
+    pages = [str(page) for page in range(20)]
+    for page in pages:
+        rig.connect("acme", page)
+    lanes = rig.put(*(text(page, "7", page) for page in pages))
+    Leases(rig.database, seconds=0).take(LANE, [str(lane) for lane in lanes])
+    rig.drain(lanes)
+    assert sorted(rig.texts()) == sorted(pages)
+
+
+def test_under_a_foreign_key_store_items_wait(rig: Rig, tmp_path: Path) -> None:
+    rig.connect("acme", "10")
+    (lane,) = rig.put(text("10", "7", "wait for the right keys"))
+    settings = Settings(data_dir=tmp_path / "foreign", database_url=rig.settings.database)
+    foreign = open_vault(settings)
+    foreign.upgrade()
+    rig.parts.drainer._opener._vault = foreign
+    with pytest.raises(KeyUnavailable):
+        rig.drain([lane])
+    rig.parts.drainer._opener._vault = rig.vault
+    rig.drain([lane])
+    assert rig.texts() == ["wait for the right keys"]
+    foreign.close()
+
+
+def test_stopping_leaves_the_rest_for_later(rig: Rig) -> None:
+    rig.connect("acme", "10")
+    (lane,) = rig.put(*(text("10", "7", f"{n}") for n in range(300)))
+    rig.parts.drainer.stop()
+    rig.drain([lane])
+    assert rig.texts() == []
+    rig.parts.drainer._stopping.clear()
+    rig.drain([lane])
+    assert len(rig.texts()) == 300
+
+
+def test_an_attempt_that_the_store_interrupted_is_not_counted(rig: Rig) -> None:
+    rig.connect("acme", "10")
+    (lane,) = rig.put(text("10", "7", "innocent"))
+    drainer = rig.parts.drainer
+    (lease,) = drainer._leases.take(LANE, [str(lane)])
+    (item,) = drainer._store.waiting([lease], 1)
+    for _ in range(5):
+        with pytest.raises(LeaseLost):
+            drainer._try_one(item, Turn([lease._replace(fence=-1)], [item.id]))
+    with rig.database.read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(attempts)) == 0
 
 
 def test_a_signed_body_for_nobody_is_kept(rig: Rig) -> None:

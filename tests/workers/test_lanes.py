@@ -3,6 +3,7 @@
 import threading
 
 from contracts.errors import StoreUnavailable
+from tests import services
 from workers.drain import Drainer, Tally
 from workers.lanes import DrainThreads, LaneQueue
 
@@ -56,6 +57,7 @@ class FakeDrainer(Drainer):
 
     def __init__(self, failing: dict[int, Exception]) -> None:
         self.failing = failing
+        self._stopping = threading.Event()
         self.drained: list[int] = []
 
     def drain(self, lanes: object) -> Tally:
@@ -72,7 +74,9 @@ def run(failing: dict[int, Exception]) -> tuple[FakeDrainer, LaneQueue]:
     queue.add([1, 2, 3])
     threads = DrainThreads(queue, drainer, lambda tally: None, 1)
     threads.start()
+    services.eventually(lambda: not queue._lanes, within_s=5)
     threads.stop()
+    queue._closed = False
     return drainer, queue
 
 
