@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import threading
 from pathlib import Path
 from queue import Empty
@@ -62,6 +63,21 @@ def test_another_scheme_is_refused() -> None:
     for use in (queue.check, queue.route_unrouted):
         with pytest.raises(Misconfigured, match="GATEWAY_BROKER_URL"):
             use()
+
+
+def test_what_crashes_left_behind_is_removed(tmp_path: Path) -> None:
+    url = f"filesystem://{tmp_path / 'broker'}"
+    queue = Queue(url)
+    queue.nudge([1])
+    folder = tmp_path / "broker" / "queues"
+    (folder / "dead.aside").write_text("{")
+    (folder / "dead.claimed").write_text("{}")
+    for name in ("dead.aside", "dead.claimed"):
+        os.utime(folder / name, (0, 0))
+    options = celery_app(url).conf.broker_transport_options
+    with Connection(f"{FILESYSTEM}://localhost//", transport_options=options) as connection:
+        assert connection.channel()._get(QUEUE)["headers"]["task"] == NUDGE
+    assert list(folder.iterdir()) == []
 
 
 def test_readers_never_see_half_a_message(tmp_path: Path) -> None:
