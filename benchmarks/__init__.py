@@ -1,0 +1,1 @@
+"""Figures, each beside a yardstick of the same run, measured in alternating rounds."""
