@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import httpx
 
+from contracts.settings import Settings, load
 from storage.api_keys import ApiKeys
 from tests.processes import Process, eventually, free_port
 from tests.rig import APP_SECRET, ENVIRON, Rig
@@ -85,6 +86,14 @@ class Deployment:
             cwd=self._folder,
         )
 
+    def command(self, *arguments: str) -> str:
+        """Run one `gateway` command over this deployment to its end; what it printed."""
+        log = self._folder / f"{arguments[0]}.log"
+        program = [sys.executable, "-m", "gateway", *arguments]
+        with Process(program, log=log, env=self._env, cwd=self._folder) as process:
+            assert process.wait(30) == 0, process.output()
+            return process.output()
+
     def kill(self, name: str) -> None:
         """SIGKILL one part, as the kernel does when memory runs out."""
         self._processes[name].kill()
@@ -96,6 +105,11 @@ class Deployment:
     def output(self, name: str) -> str:
         """What a part, and those that ran before it under its name, have logged."""
         return self._processes[name].output()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that all parts run with."""
+        return load(Settings, self._env)
 
     def close(self) -> None:
         """SIGKILL everything."""
@@ -150,6 +164,17 @@ def pull_all(client: httpx.Client) -> list[dict[str, Any]]:
         page = pull(client, page.next)
         found += page.messages
     return found
+
+
+def texts_of(messages: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The texts that contacts wrote, in their order."""
+    received = (m for m in messages if m["type"] == "cleverbox.message.received")
+    return [m["data"]["text"] for m in received]
+
+
+def gaps(client: httpx.Client) -> list[dict[str, Any]]:
+    """Every `connection.gap` in the feed."""
+    return [m for m in pull_all(client) if m["type"] == "cleverbox.connection.gap"]
 
 
 def visible_after_s(client: httpx.Client, body: bytes, after: str) -> tuple[float, str]:

@@ -12,7 +12,7 @@ from typing import Final
 import httpx
 import pytest
 
-from tests.chaos.deployment import EDGE, Deployment, post, pull_all, visible_after_s
+from tests.chaos.deployment import EDGE, Deployment, gaps, post, pull_all, texts_of, visible_after_s
 from tests.processes import eventually
 from tests.rig import text
 from tests.servers import PrivatePostgres, PrivateRedis
@@ -89,15 +89,6 @@ def _statuses_until(
     return answers
 
 
-def _texts(client: httpx.Client) -> list[str]:
-    found = [m for m in pull_all(client) if m["type"] == "cleverbox.message.received"]
-    return [m["data"]["text"] for m in found]
-
-
-def _gaps(client: httpx.Client) -> list[dict[str, str]]:
-    return [m["data"] for m in pull_all(client) if m["type"] == "cleverbox.connection.gap"]
-
-
 def _answers(question: Callable[[], bool]) -> bool:
     """The answer; no while it is 503, as it may be once for connections that were lost."""
     try:
@@ -116,7 +107,7 @@ def _prove_refused_and_said(
     """
     with _running(deployment) as client:
         assert post(client, text("10", "7", "before")) == 200
-        eventually(lambda: _texts(client) == ["before"])
+        eventually(lambda: texts_of(pull_all(client)) == ["before"])
         break_it()
         began = time.monotonic()
         answers = [post(client, text("10", "7", f"away {n}", mid=f"m_away_{n}")) for n in range(8)]
@@ -124,12 +115,13 @@ def _prove_refused_and_said(
         assert time.monotonic() - began < 8 * 3.5, "a refusal takes at most the inbox's patience"
         mend_it()
         _statuses_until(client, 200, words="after")
-        eventually(lambda: _answers(lambda: "after" in _texts(client)), within_s=GAP_S)
-        eventually(lambda: _gaps(client), within_s=GAP_S, every_s=0.5)
-        assert _texts(client) == ["before", "after"], "what was refused is not there"
-        (gap,) = _gaps(client)
-        assert (gap["reason"], gap["stream"]) == ("refused", "webhooks")
-        assert gap["from"] <= gap["until"]
+        eventually(lambda: _answers(lambda: "after" in texts_of(pull_all(client))), within_s=GAP_S)
+        eventually(lambda: gaps(client), within_s=GAP_S, every_s=0.5)
+        assert texts_of(pull_all(client)) == ["before", "after"], "what was refused is not there"
+        (gap,) = gaps(client)
+        said = gap["data"]
+        assert (said["reason"], said["stream"]) == ("refused", "webhooks")
+        assert said["from"] <= said["until"]
 
 
 @pytest.mark.postgres_server
