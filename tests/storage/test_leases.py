@@ -89,6 +89,25 @@ def test_a_mark_moves_only_from_where_it_was_read(connected: Database) -> None:
     assert store.write(Turn([lease._replace(mark=4)], [7], appends=[append()])).added == 1
 
 
+def test_an_extended_lease_is_held_for_another_full_time(database: Database) -> None:
+    (short,) = Leases(database, seconds=0).take(LANE, ["1"])
+    holder = Leases(database)
+    holder.extend(short)
+    assert Leases(database).take(LANE, ["1"]) == []
+    _expire(database, short)
+    Leases(database).take(LANE, ["1"])
+    with pytest.raises(LeaseLost):
+        holder.extend(short)
+
+
+def test_a_lease_given_back_as_broken_says_so_to_the_next(database: Database) -> None:
+    ours = Leases(database)
+    (failed,) = ours.take(LANE, ["1"])
+    ours.release([failed], broken=True)
+    (next_,) = Leases(database).take(LANE, ["1"])
+    assert next_.broken
+
+
 def test_releasing_what_was_lost_leaves_its_new_holder_alone(database: Database) -> None:
     ours, theirs = Leases(database), Leases(database)
     (lost,) = ours.take(LANE, ["1"])
