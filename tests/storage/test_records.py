@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -141,10 +142,9 @@ def test_keys_are_refused_for_unknown_roles_and_ids(database: Database) -> None:
 
 def test_a_keys_clear_text_is_not_in_the_database(sqlite_database: Database) -> None:
     _, clear = ApiKeys(sqlite_database).create("admin", None, "")
-    path = sqlite_database.engine.url.database or ""
+    path = Path(sqlite_database.engine.url.database or "")
     sqlite_database.close()
-    with open(path, "rb") as file:  # noqa: PTH123 - a path as SQLAlchemy gives it
-        assert clear.encode() not in file.read()
+    assert clear.encode() not in path.read_bytes()
 
 
 def test_an_account_is_connected_once_for_a_tenant(database: Database) -> None:
