@@ -2,16 +2,16 @@
 due.
 """
 
+from collections import Counter
 from datetime import date, timedelta
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
 from contracts.settings import Settings
-from storage import partitions
+from storage import expiry, partitions
 from storage.database import Database
 from storage.leases import Leases
-from storage.parked import drop_parked
 from token_vault import Vault
 
 log = structlog.get_logger()
@@ -19,6 +19,8 @@ log = structlog.get_logger()
 LEASE: Final = "upkeep"
 EVERY_S: Final = 3600
 _EPOCH: Final = date(1970, 1, 1)
+_MOST_TOLD: Final = 20
+"""Accounts that a warning names each; the others are summed up."""
 
 
 class Upkeep:
@@ -34,14 +36,15 @@ class Upkeep:
 
     def run(self) -> None:
         """Do all that is due; does nothing while another worker is at it. Raises `Unavailable`."""
-        if not self._leases.take_new(LEASE, "all"):
+        lease = self._leases.take_new(LEASE, "all")
+        if lease is None:
             return
         try:
             self.prepare()
             self._destroy_old_days()
             self._prune()
         finally:
-            self._leases.remove(LEASE, "all")
+            self._leases.remove(lease)
 
     def prepare(self) -> None:
         """Key pairs and partitions for the coming week."""
@@ -51,23 +54,40 @@ class Upkeep:
 
     def _destroy_old_days(self) -> None:
         """Raw items older than kept: their rows, then the key that opens their backups too. A day
-        with waiting items keeps both.
+        whose rows are still there, because of waiting items or of somebody who reads, keeps both.
         """
         first_kept = partitions.today() - self._settings.raw_days
-        removed = partitions.drop_inbox_days(self._database, first_kept)
-        waiting = partitions.oldest_inbox_day(self._database)
+        removed = expiry.drop_inbox_days(self._database, first_kept)
         for day, destroyed in self._vault.days():
             number = (day - _EPOCH).days
-            if not destroyed and number < first_kept and (waiting is None or number < waiting):
+            if not destroyed and number < first_kept and number not in removed.left:
                 self._vault.destroy_day(day)
                 log.info("upkeep.day_destroyed", day=day.isoformat())
-        if removed:
-            log.info("upkeep.raw_days_removed", days=removed)
+        if removed.days:
+            log.info("upkeep.raw_days_removed", days=len(removed.days))
+        if removed.left:
+            log.warning("upkeep.raw_days_left", days=len(removed.left), oldest=min(removed.left))
+        for (provider, route), items in removed.unrouted.most_common(_MOST_TOLD):
+            log.warning(
+                "upkeep.unrouted_expired", provider=provider, route=route.hex(), items=items
+            )
+        _tell_rest("upkeep.unrouted_expired", removed.unrouted)
 
     def _prune(self) -> None:
         """Deduplication keys outlive every parked item, since its replay needs them."""
         first_kept = partitions.today() - self._settings.dedup_days
-        parked = drop_parked(self._database, (first_kept + 1) * partitions.DAY_MS)
-        keys = partitions.drop_dedupe(self._database, first_kept)
-        if parked or keys:
-            log.info("upkeep.pruned", parked=parked, dedupe=keys)
+        parked = expiry.drop_parked(self._database, (first_kept + 1) * partitions.DAY_MS)
+        for (tenant, connection), items in parked.most_common(_MOST_TOLD):
+            log.warning("upkeep.parked_expired", tenant=tenant, connection=connection, items=items)
+        _tell_rest("upkeep.parked_expired", parked)
+        keys = expiry.drop_dedupe(self._database, first_kept)
+        if keys:
+            log.info("upkeep.pruned", dedupe=keys)
+
+
+def _tell_rest(event: str, counts: Counter[Any]) -> None:
+    """How many more were lost than were told one by one."""
+    if len(counts) > _MOST_TOLD:
+        told = sum(items for _, items in counts.most_common(_MOST_TOLD))
+        rest = len(counts) - _MOST_TOLD
+        log.warning(event, others=rest, items=counts.total() - told)

@@ -5,12 +5,17 @@ import itertools
 
 import sqlalchemy as sa
 
-from storage import schema
+from storage import partitions, schema
 from storage.connections import Connection, Connections
 from storage.database import Database, now_ms
+from storage.drain import DrainStore
 from storage.inbox import NewItem, RunKey
+from storage.leases import LANE, Leases
 from storage.partitions import today
-from storage.turns import Append
+from storage.turns import Append, Turn
+
+LONG_AGO = 9
+"""Days; items are kept for seven."""
 
 _numbers = itertools.count(1)
 
@@ -94,3 +99,34 @@ def count(database: Database, table: sa.Table) -> int:
     """How many rows a table has."""
     with database.read() as connection:
         return connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+
+
+def partition_names(database: Database, table: str) -> set[str]:
+    """A table's partitions."""
+    with database.read() as connection:
+        return set(partitions.attached(connection, table))
+
+
+def make_day(database: Database, day: int) -> None:
+    """The inbox's partition of a day that is over."""
+    if database.is_postgresql:
+        with database.write() as connection:
+            partitions.attach_new(connection, "inbox", (f"d{day}", day, day + 1))
+
+
+def old_day(database: Database) -> tuple[int, list[int]]:
+    """A day long ago with its run key and three items, which wait in lane 1; its number, theirs."""
+    day = today() - LONG_AGO
+    make_day(database, day)
+    items = add_items(database, 3, day=day)
+    key = run_key(("run", day), day)
+    with database.write() as connection:
+        connection.execute(sa.insert(schema.run_keys).values(**key._asdict()))
+    return day, items
+
+
+def drain_up_to(database: Database, mark: int, rest: Turn = Turn()) -> None:
+    """Move the mark of lane 1, and write `rest`."""
+    (lease,) = Leases(database).take(LANE, ["1"])
+    turn = rest._replace(leases=[lease], marks=[mark], release=True)
+    DrainStore(database).write(turn)

@@ -1,6 +1,10 @@
 """Partitions and old days: made ahead, dropped when nothing in them is waited for."""
 
 import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -10,47 +14,40 @@ from storage import partitions
 from storage.cursors import BEGINNING
 from storage.database import Database
 from storage.drain import DrainStore
+from storage.expiry import drop_dedupe, drop_inbox_days, inbox_days
 from storage.inbox_writers import PostgresqlWriter
-from storage.leases import LANE, Leases
 from storage.log import MessageLog
 from storage.partitions import (
-    DAY_MS,
     MESSAGES_PER_PARTITION,
-    drop_dedupe,
-    drop_inbox_days,
+    ensure_message_ranges,
     ensure_partitions,
-    oldest_inbox_day,
     partitions_ahead,
     today,
 )
-from storage.schema import dedupe, inbox, run_keys, unrouted
-from storage.turns import Deferred, Turn, Unrouted
-from tests.storage.rows import add_connection, add_items, append, count, digest, item, run_key
+from storage.schema import inbox, run_keys
+from storage.turns import Turn
+from tests.storage.rows import (
+    add_connection,
+    append,
+    count,
+    drain_up_to,
+    item,
+    old_day,
+    partition_names,
+    run_key,
+)
 
-LONG_AGO = 9
 KEPT = 7
-
-
-def _names(database: Database, table: str) -> set[str]:
-    with database.read() as connection:
-        return set(partitions._partitions(connection, table))
-
-
-def _make_day(database: Database, day: int) -> None:
-    """The partition of a day that is over."""
-    if database.is_postgresql:
-        with database.write() as connection:
-            partitions._make(connection, "inbox", f"d{day}", day, day + 1)
 
 
 @pytest.mark.postgres
 def test_partitions_are_made_a_week_ahead_and_once(postgres: Database) -> None:
-    before = {table: _names(postgres, table) for table in ("inbox", "dedupe", "messages")}
+    before = {table: partition_names(postgres, table) for table in ("inbox", "dedupe", "messages")}
     ensure_partitions(postgres)
-    assert {table: _names(postgres, table) for table in before} == before
+    assert {table: partition_names(postgres, table) for table in before} == before
     assert {f"inbox_d{day}" for day in range(today() - 1, today() + 8)} <= before["inbox"]
     assert (partitions_ahead(postgres) or 0) >= KEPT
-    assert {"messages_p0", "messages_p1", "messages_p2"} == before["messages"]
+    assert {f"messages_p{number}" for number in range(11)} == before["messages"]
 
 
 def test_the_embedded_default_has_none(sqlite_database: Database) -> None:
@@ -69,75 +66,27 @@ def test_the_log_grows_over_the_end_of_a_partition(
     rows = MessageLog(postgres).read(BEGINNING, 10).rows
     assert [row.position - MESSAGES_PER_PARTITION for row in rows] == [-3, -2, -1, 0, 1, 2]
     ensure_partitions(postgres)
-    assert "messages_p3" in _names(postgres, "messages")
-
-
-def _old_day(database: Database) -> tuple[int, list[int]]:
-    day = today() - LONG_AGO
-    _make_day(database, day)
-    items = add_items(database, 3, day=day)
-    key = run_key(("run", day), day)
-    with database.write() as connection:
-        connection.execute(sa.insert(run_keys).values(**key._asdict()))
-    return day, items
-
-
-def _drain_up_to(database: Database, mark: int, rest: Turn = Turn()) -> None:
-    (lease,) = Leases(database).take(LANE, ["1"])
-    turn = rest._replace(leases=[lease], marks=[mark], release=True)
-    DrainStore(database).write(turn)
-
-
-def test_an_old_day_is_dropped_with_its_keys_once_it_is_drained(database: Database) -> None:
-    day, items = _old_day(database)
-    add_items(database, 1)
-    assert oldest_inbox_day(database) == day
-    assert drop_inbox_days(database, today() - KEPT) == 0, "items wait in it"
-    assert count(database, inbox) == 4
-    stranded = Unrouted(items[0], day, 1, digest("r"), "facebook", 1)
-    _drain_up_to(database, items[-1], Turn(strand=[stranded]))
-    assert drop_inbox_days(database, day) == 0, "it is not old yet"
-    assert drop_inbox_days(database, today() - KEPT) == 1
-    assert [count(database, table) for table in (inbox, run_keys, unrouted)] == [1, 0, 0]
-    assert oldest_inbox_day(database) == today()
-
-
-def test_an_old_day_with_a_deferred_item_is_left(database: Database) -> None:
-    day, items = _old_day(database)
-    put_off = Deferred(1, digest("r"), items[1], day)
-    _drain_up_to(database, items[-1], Turn(defer=[put_off]))
-    assert drop_inbox_days(database, today() - KEPT) == 0
-    _drain_up_to(database, items[-1], Turn(resume=[put_off]))
-    assert drop_inbox_days(database, today() - KEPT) == 1
-
-
-def test_keys_are_forgotten_when_event_and_keeping_are_old(connected: Database) -> None:
-    old, now = today() - 40, append()
-    late = append()._replace(day=old)
-    forgotten = append()._replace(day=old)
-    DrainStore(connected).write(Turn(appends=[now, late, forgotten]))
-    with connected.write() as connection:
-        whose = dedupe.c.hash == forgotten.hash
-        kept_at_ms = (today() - 31) * DAY_MS
-        connection.execute(sa.update(dedupe).where(whose).values(kept_at_ms=kept_at_ms))
-    drop_dedupe(connected, today() - 30)
-    with connected.read() as connection:
-        left = set(connection.scalars(sa.select(dedupe.c.hash)))
-    assert left == {now.hash, late.hash}, "a late event is kept as long as any"
+    assert "messages_p11" in partition_names(postgres, "messages")
 
 
 @pytest.mark.postgres
-def test_whole_days_of_old_keys_are_dropped(postgres: Database, connected_postgres: None) -> None:
-    old = today() - 40
-    with postgres.write() as connection:
-        partitions._make(connection, "dedupe", f"d{old}", old, old + 1)
-    DrainStore(postgres).write(Turn(appends=[append()._replace(day=old)]))
-    drop_dedupe(postgres, today() - 30)
-    assert f"dedupe_d{old}" in _names(postgres, "dedupe"), "it came in today"
-    with postgres.write() as connection:
-        connection.execute(sa.update(dedupe).values(kept_at_ms=old * DAY_MS))
-    assert drop_dedupe(postgres, today() - 30) == 1
-    assert f"dedupe_d{old}" not in _names(postgres, "dedupe")
+def test_message_ranges_are_made_when_few_are_left(postgres: Database) -> None:
+    _move_head(postgres, 7 * MESSAGES_PER_PARTITION - 1)
+    ensure_message_ranges(postgres)
+    assert "messages_p11" not in partition_names(postgres, "messages"), "four are left"
+    _move_head(postgres, 7 * MESSAGES_PER_PARTITION)
+    ensure_message_ranges(postgres)
+    assert {f"messages_p{number}" for number in range(18)} == partition_names(postgres, "messages")
+
+
+def test_the_embedded_default_needs_no_message_ranges(sqlite_database: Database) -> None:
+    ensure_message_ranges(sqlite_database)
+
+
+def _move_head(database: Database, position: int) -> None:
+    with database.write() as connection:
+        moved = sa.text("SELECT setval('messages_position_seq', :n)")
+        connection.execute(moved, {"n": position})
 
 
 @pytest.mark.postgres
@@ -167,7 +116,70 @@ async def _store_one(writer: PostgresqlWriter) -> None:
 def _forget_the_last_days(database: Database) -> None:
     """As if the last partitions had been made long ago."""
     for table in ("inbox", "dedupe"):
-        for name in _names(database, table) - {"dedupe_other"}:
+        for name in partition_names(database, table) - {"dedupe_other"}:
             with database.write() as connection:
                 connection.execute(sa.text(f"DROP TABLE {name}"))
     assert partitions_ahead(database) == 0
+
+
+@contextmanager
+def _open_reader(database: Database) -> Iterator[None]:
+    """A transaction that has read everything and is not over, like a backup's."""
+    with database.engine.connect() as connection:
+        for table in ("inbox", "messages", "dedupe"):
+            connection.execute(sa.select(sa.func.count()).select_from(sa.table(table)))
+        yield
+
+
+async def _slowest_write(database: Database, meanwhile: asyncio.Future[None]) -> float:
+    """The longest that a delivery takes until `meanwhile` is done, in seconds."""
+    writer, slowest = PostgresqlWriter(database.url), 0.0
+    try:
+        await writer.write(run_key(), [item()])
+        while not meanwhile.done():
+            began = time.monotonic()
+            await writer.write(run_key(), [item()])
+            slowest = max(slowest, time.monotonic() - began)
+            await asyncio.sleep(0.01)
+    finally:
+        await writer.close()
+    await meanwhile
+    return slowest
+
+
+async def _write_during(database: Database, keep_house: Any) -> float:
+    running = asyncio.get_running_loop().run_in_executor(None, keep_house)
+    return await _slowest_write(database, running)
+
+
+@pytest.mark.postgres
+def test_partitions_are_made_and_dropped_behind_an_open_reader(
+    postgres: Database, connected_postgres: None
+) -> None:
+    """The edge does not notice, and what had to wait is done when the reader has gone."""
+    day, items = old_day(postgres)
+    drain_up_to(postgres, items[-1])
+    newest = f"inbox_d{today() + partitions.AHEAD_DAYS}"
+    old_keys = f"dedupe_d{today() - 40}"
+    with postgres.write() as connection:
+        connection.execute(sa.text(f"DROP TABLE {newest}"))
+        first = today() - 40
+        partitions.attach_new(connection, "dedupe", (f"d{first}", first, first + 1))
+    _move_head(postgres, 20 * MESSAGES_PER_PARTITION)
+
+    def keep_house() -> None:
+        ensure_partitions(postgres)
+        drop_inbox_days(postgres, today() - KEPT)
+        drop_dedupe(postgres, today() - 30)
+
+    with _open_reader(postgres):
+        assert asyncio.run(_write_during(postgres, keep_house)) < 1
+        assert newest in partition_names(postgres, "inbox")
+        assert "messages_p30" in partition_names(postgres, "messages")
+        assert DrainStore(postgres).write(Turn(appends=[append()])).added == 1
+        assert list(inbox_days(postgres, today() - KEPT)) == [day], "its rows are still there"
+        assert old_keys in partition_names(postgres, "dedupe")
+    keep_house()
+    assert not inbox_days(postgres, today() - KEPT)
+    assert old_keys not in partition_names(postgres, "dedupe")
+    assert count(postgres, run_keys) == 1, "the writer's own is left"

@@ -19,9 +19,10 @@ from storage.database import Database, now_ms
 from storage.drain import DrainStore
 from storage.drain_sql import Key
 from storage.erasing import Erasing
+from storage.expiry import drop_dedupe
 from storage.gaps import Gaps
 from storage.leases import LANE, Lease, Leases
-from storage.partitions import drop_dedupe, ensure_partitions, today
+from storage.partitions import ensure_partitions, today
 from storage.schema import messages
 from storage.turns import Append, Deferred, Park, Turn, Unrouted
 from tests.storage.rows import add_connection, append, count, digest

@@ -1,0 +1,67 @@
+"""What upkeep destroys with its key, and what it says of content that nobody got."""
+
+from collections.abc import MutableMapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from structlog.testing import capture_logs
+
+from storage import partitions
+from storage.database import now_ms
+from storage.partitions import DAY_MS
+from storage.schema import parked, run_keys
+from storage.turns import Turn, Unrouted
+from tests.rig import Rig
+from tests.storage.rows import add_items, count, digest, drain_up_to, make_day, old_day
+
+_FIRST = date(1970, 1, 1)
+
+
+def _destroyed(rig: Rig) -> dict[int, bool]:
+    return {(day - _FIRST).days: destroyed for day, destroyed in rig.vault.days()}
+
+
+def test_a_stuck_day_keeps_its_own_key_alone(rig: Rig) -> None:
+    stuck = partitions.today() - rig.settings.raw_days - 2
+    younger = stuck + 1
+    rig.vault.ensure_days(_FIRST + timedelta(stuck), 2)
+    for day in (stuck, younger):
+        make_day(rig.database, day)
+    add_items(rig.database, 1, lane=2, day=stuck)
+    drain_up_to(rig.database, add_items(rig.database, 1, day=younger)[-1])
+    with capture_logs() as said:
+        rig.parts.upkeep.run()
+    destroyed = _destroyed(rig)
+    assert (destroyed[stuck], destroyed[younger]) == (False, True)
+    assert {"days": 1, "oldest": stuck}.items() <= _only(said, "upkeep.raw_days_left").items()
+
+
+def test_undelivered_items_that_end_are_told(rig: Rig) -> None:
+    day, items = old_day(rig.database)
+    rig.vault.ensure_days(_FIRST + timedelta(day), 1)
+    route = digest("nobody's")
+    strand = [Unrouted(item, day, 1, route, "facebook", day * DAY_MS) for item in items]
+    drain_up_to(rig.database, items[-1], Turn(strand=strand))
+    _park_long_ago(rig)
+    with capture_logs() as said:
+        rig.parts.upkeep.run()
+    unrouted = _only(said, "upkeep.unrouted_expired")
+    assert {"items": 3, "route": route.hex(), "log_level": "warning"}.items() <= unrouted.items()
+    ended = _only(said, "upkeep.parked_expired")
+    assert {"items": 1, "connection": "con_a", "log_level": "warning"}.items() <= ended.items()
+    assert [count(rig.database, table) for table in (parked, run_keys)] == [0, 0]
+
+
+def _park_long_ago(rig: Rig) -> None:
+    received = now_ms() - (rig.settings.dedup_days + 1) * DAY_MS
+    row = {"id": "prk_1", "item": 1, "connection": "con_a", "tenant": "acme", "reason": "test"}
+    row |= {"provider": "facebook", "detail": ""}
+    with rig.database.write() as connection:
+        times = {"received_at_ms": received, "parked_at_ms": received}
+        connection.execute(sa.insert(parked).values(**row, **times, sealed=b"x"))
+
+
+def _only(said: Sequence[MutableMapping[str, Any]], event: str) -> MutableMapping[str, Any]:
+    (line,) = (line for line in said if line["event"] == event)
+    return line
