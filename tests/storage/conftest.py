@@ -1,11 +1,14 @@
 """A migrated database of each kind."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from storage import migrate
 from storage.database import Database
+from storage.inbox import InboxWriter
+from storage.inbox_writers import inbox_writer
+from tests.storage.inbox_writers import Ledger, MemoryWriter, stored
 from tests.storage.rows import add_connection
 
 
@@ -47,3 +50,18 @@ def connected(database: Database) -> Database:
     """The database with the active connection `con_a` of tenant `acme`."""
     add_connection(database, "con_a", "acme")
     return database
+
+
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[tuple[InboxWriter, Ledger]]:
+    """Each writer, and what it has stored."""
+    if request.param == "memory":
+        memory = MemoryWriter()
+        yield memory, lambda: memory.rows
+        return
+    name = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param]
+    database = Database(request.getfixturevalue(name))
+    migrate.upgrade(database)
+    writer = inbox_writer(database.url)
+    yield writer, lambda: stored(database)
+    database.close()

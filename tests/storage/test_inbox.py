@@ -2,158 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from itertools import pairwise
-from typing import Protocol
 
 import pytest
-import sqlalchemy as sa
 
 from contracts.errors import GatewayError, InvalidInput, StoreUnavailable
-from storage import migrate
-from storage.database import Database
-from storage.inbox import BATCH_ROWS, PATIENCE_S, QUEUE_ROWS, Inbox, InboxWriter, NewItem, RunKey
-from storage.inbox_writers import inbox_writer
-from storage.schema import inbox, run_keys
+from storage.inbox import BATCH_ROWS, PATIENCE_S, QUEUE_ROWS, Inbox, InboxWriter
+from tests.storage.inbox_writers import BAD, Ledger, MemoryWriter
 from tests.storage.rows import item, run_key
 
 pytestmark = pytest.mark.anyio
-
-BAD = item(provider="lone surrogate \ud800")
-Stored = tuple[int, bytes, int]
-"""Id, run key and number of an item."""
-
-
-class Ledger(Protocol):
-    """What a writer has stored."""
-
-    def __call__(self) -> list[Stored]: ...
-
-
-class MemoryWriter:
-    """A store in memory that can be slow or away; passes the real ones' contract."""
-
-    def __init__(self) -> None:
-        self.batches: list[Sequence[NewItem]] = []
-        self.rows: list[Stored] = []
-        self.away = False
-        self.open, self.asked = asyncio.Event(), asyncio.Event()
-        self.open.set()
-
-    async def write(self, key: RunKey, items: Sequence[NewItem]) -> None:
-        """As a database does."""
-        self.batches.append(items)
-        self.asked.set()
-        await self.open.wait()
-        if self.away:
-            raise StoreUnavailable("away")
-        if any(not _can_be_stored(one.provider) for one in items):
-            raise InvalidInput("UnicodeEncodeError")
-        self.rows += [(len(self.rows) + n, key.id, one.n) for n, one in enumerate(items, 1)]
-
-    async def close(self) -> None:
-        """There is nothing to let go of."""
-
-
-def _can_be_stored(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[tuple[InboxWriter, Ledger]]:
-    """Each writer, and what it has stored."""
-    if request.param == "memory":
-        memory = MemoryWriter()
-        yield memory, lambda: memory.rows
-        return
-    name = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param]
-    database = Database(request.getfixturevalue(name))
-    migrate.upgrade(database)
-    writer = inbox_writer(database.url)
-    yield writer, lambda: _stored(database)
-    database.close()
-
-
-def _stored(database: Database) -> list[Stored]:
-    rows = sa.select(inbox.c.id, inbox.c.run_key, inbox.c.n).order_by(inbox.c.id)
-    with database.read() as connection:
-        return [(row.id, row.run_key, row.n) for row in connection.execute(rows)]
-
-
-# The writers' contract
-
-
-async def test_items_are_stored_in_their_order(store: tuple[InboxWriter, Ledger]) -> None:
-    writer, stored = store
-    batches = [[item() for _ in range(size)] for size in (3, 1, 150)]
-    for batch in batches:
-        await writer.write(run_key(), batch)
-    await writer.close()
-    rows = stored()
-    assert [n for _, _, n in rows] == [one.n for batch in batches for one in batch]
-    assert all(before[0] < after[0] for before, after in pairwise(rows))
-    assert {key for _, key, _ in rows} == {run_key().id}
-
-
-async def test_a_bad_row_is_refused_with_its_whole_batch(
-    store: tuple[InboxWriter, Ledger],
-) -> None:
-    writer, stored = store
-    with pytest.raises(InvalidInput):
-        await writer.write(run_key(), [item(), BAD, item()])
-    assert stored() == []
-    await writer.write(run_key(), [item()])
-    await writer.close()
-    assert len(stored()) == 1
-
-
-async def test_a_run_key_is_stored_with_its_first_items(database: Database) -> None:
-    writer = inbox_writer(database.url)
-    for key in (run_key(1), run_key(2), run_key(1)):
-        await writer.write(key, [item()])
-    await writer.close()
-    assert _run_keys(database) == {run_key(1).id, run_key(2).id}
-
-
-@pytest.mark.postgres
-async def test_a_store_that_comes_back_older_gets_the_run_key_again(postgres: Database) -> None:
-    writer = inbox_writer(postgres.url)
-    await writer.write(run_key(), [item()])
-    with postgres.write() as connection:
-        connection.execute(sa.delete(run_keys))
-        connection.execute(_END_SESSIONS)
-    with pytest.raises(StoreUnavailable):
-        await writer.write(run_key(), [item()])
-    await writer.write(run_key(), [item()])
-    await writer.close()
-    assert _run_keys(postgres) == {run_key().id}
-
-
-_END_SESSIONS = sa.text(
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-    " WHERE datname = current_database() AND application_name LIKE '% inbox'"
-)
-
-
-def _run_keys(database: Database) -> set[bytes]:
-    with database.read() as connection:
-        return set(connection.scalars(sa.select(run_keys.c.id)))
-
-
-@pytest.mark.parametrize("url", ["sqlite:////nowhere/gateway.db", "postgresql://127.0.0.1:1/none"])
-async def test_a_store_that_is_away_says_so(url: str) -> None:
-    writer = inbox_writer(url)
-    with pytest.raises(StoreUnavailable):
-        await writer.write(run_key(), [item()])
-    await writer.close()
-
-
-# Gathering
 
 
 @asynccontextmanager

@@ -1,0 +1,81 @@
+"""One contract for all inbox writers, the fake one too."""
+
+from itertools import pairwise
+
+import pytest
+import sqlalchemy as sa
+
+from contracts.errors import InvalidInput, StoreUnavailable
+from storage.database import Database
+from storage.inbox import InboxWriter
+from storage.inbox_writers import inbox_writer
+from storage.schema import run_keys
+from tests.storage.inbox_writers import BAD, Ledger
+from tests.storage.rows import item, run_key
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_items_are_stored_in_their_order(store: tuple[InboxWriter, Ledger]) -> None:
+    writer, stored = store
+    batches = [[item() for _ in range(size)] for size in (3, 1, 150)]
+    for batch in batches:
+        await writer.write(run_key(), batch)
+    await writer.close()
+    rows = stored()
+    assert [n for _, _, n in rows] == [one.n for batch in batches for one in batch]
+    assert all(before[0] < after[0] for before, after in pairwise(rows))
+    assert {key for _, key, _ in rows} == {run_key().id}
+
+
+async def test_a_bad_row_is_refused_with_its_whole_batch(
+    store: tuple[InboxWriter, Ledger],
+) -> None:
+    writer, stored = store
+    with pytest.raises(InvalidInput):
+        await writer.write(run_key(), [item(), BAD, item()])
+    assert stored() == []
+    await writer.write(run_key(), [item()])
+    await writer.close()
+    assert len(stored()) == 1
+
+
+async def test_a_run_key_is_stored_with_its_first_items(database: Database) -> None:
+    writer = inbox_writer(database.url)
+    for key in (run_key(1), run_key(2), run_key(1)):
+        await writer.write(key, [item()])
+    await writer.close()
+    assert _run_keys(database) == {run_key(1).id, run_key(2).id}
+
+
+@pytest.mark.postgres
+async def test_a_store_that_comes_back_older_gets_the_run_key_again(postgres: Database) -> None:
+    writer = inbox_writer(postgres.url)
+    await writer.write(run_key(), [item()])
+    with postgres.write() as connection:
+        connection.execute(sa.delete(run_keys))
+        connection.execute(_END_SESSIONS)
+    with pytest.raises(StoreUnavailable):
+        await writer.write(run_key(), [item()])
+    await writer.write(run_key(), [item()])
+    await writer.close()
+    assert _run_keys(postgres) == {run_key().id}
+
+
+_END_SESSIONS = sa.text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND application_name LIKE '% inbox'"
+)
+
+
+def _run_keys(database: Database) -> set[bytes]:
+    with database.read() as connection:
+        return set(connection.scalars(sa.select(run_keys.c.id)))
+
+
+@pytest.mark.parametrize("url", ["sqlite:////nowhere/gateway.db", "postgresql://127.0.0.1:1/none"])
+async def test_a_store_that_is_away_says_so(url: str) -> None:
+    writer = inbox_writer(url)
+    with pytest.raises(StoreUnavailable):
+        await writer.write(run_key(), [item()])
+    await writer.close()
