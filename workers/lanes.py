@@ -82,6 +82,7 @@ class DrainThreads:
         self._queue = queue
         self._drainer = drainer
         self._done = done
+        self._share = LANES_AT_ONCE // count  # else one thread takes all, and the others wait
         self._threads = [
             threading.Thread(target=self._run, name=f"drain-{number}") for number in range(count)
         ]
@@ -98,7 +99,7 @@ class DrainThreads:
             thread.join()
 
     def _run(self) -> None:
-        while lanes := self._queue.take(LANES_AT_ONCE):
+        while lanes := self._queue.take(self._share):
             try:
                 self._done(self._drainer.drain(lanes))
                 self._queue.clear(lanes)
