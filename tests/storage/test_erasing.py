@@ -210,3 +210,63 @@ def test_an_erasure_concerns_its_tenant_alone(connected: Database) -> None:
     first, second = MessageLog(connected).read(BEGINNING, 10).rows
     assert (first.sealed, second.sealed) == (None, b"sealed")
     assert [x.status for x in Connections(connected).list()] == ["revoked", "active"]
+
+
+class PausedBlanking(Erasing):
+    """Stops between the mark and the blanking."""
+
+    paused: Paused
+
+    def _blank(self, which: sa.ColumnElement[bool], end: int) -> int:
+        self.paused.pause()
+        return super()._blank(which, end)
+
+
+@pytest.mark.parametrize("whom", ["contact", "tenant"])
+def test_a_tenants_drains_go_on_while_old_messages_are_blanked(
+    connected: Database, whom: str
+) -> None:
+    contact, erased_at_ms = digest("contact"), now_ms()
+    store = DrainStore(connected)
+    store.write(Turn(appends=[append(contact=contact)]))
+    erasing = PausedBlanking(connected)
+    erasing.paused = paused = Paused()
+    calls = {
+        "contact": lambda: erasing.contact("acme", contact, erased_at_ms),
+        "tenant": lambda: erasing.tenant("acme"),
+    }
+    with ThreadPoolExecutor(2) as threads:
+        erasure = threads.submit(calls[whom])
+        assert paused.reached.wait(WITHIN_S)
+        old = append(contact=contact, at_ms=erased_at_ms - 1)
+        new = append(contact=contact, at_ms=erased_at_ms + 1)
+        drain = threads.submit(store.write, Turn(appends=[old, new]))
+        written = drain.result(SOON_S * 5)
+        paused.go_on.set()
+        assert erasure.result() == 1
+    assert written == (Written(1, 0, 1) if whom == "contact" else Written(0, 0, 2))
+    first, *later = MessageLog(connected).read(BEGINNING, 10).rows
+    assert first.sealed is None
+    assert all(row.sealed for row in later), "what came after the erasure stays"
+
+
+class ErasingInTens(Erasing):
+    """Looks at ten positions in one transaction."""
+
+    chunk = 10
+
+
+def test_old_messages_are_blanked_in_short_transactions(connected: Database) -> None:
+    contact = digest("contact")
+    rows = [append(contact=contact if n % 2 else None) for n in range(35)]
+    DrainStore(connected).write(Turn(appends=rows))
+    assert ErasingInTens(connected).contact("acme", contact, now_ms()) == 17
+    found = MessageLog(connected).read(BEGINNING, 50).rows
+    assert [row.sealed is None for row in found] == [n % 2 == 1 for n in range(35)]
+
+
+def test_an_older_erasure_does_not_take_back_a_newer_one(connected: Database) -> None:
+    contact, newest = digest("contact"), now_ms()
+    for erased_at_ms in (newest, newest - 5000):
+        Erasing(connected).contact("acme", contact, erased_at_ms)
+    assert _erased_at(connected) == newest
