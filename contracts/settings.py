@@ -39,7 +39,7 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{fiel
     dedup_days: int = 30
     """How many days deduplication keys are kept; never less than raw deliveries."""
     lease_seconds: float = 10.0
-    """How long the lanes of a worker that was killed wait for the next one; longer than any turn."""
+    """How long a killed worker's lanes wait for the next one; longer than any turn may take."""
 
     def __post_init__(self) -> None:
         if self.sandbox_url and not is_loopback(self.public_url):

@@ -58,6 +58,7 @@ class Parts:
         count = 3 if self.database.is_postgresql else 2
         self.threads = DrainThreads(self.lanes, self.drainer, _report, count)
         errands = {
+            "upkeep": self.upkeep.keep_ahead,
             "unrouted": self.stranded.route,
             "gaps": self.gaps.announce,
             "replays": self.replayer.run_queued,

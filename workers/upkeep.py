@@ -3,6 +3,7 @@ due.
 """
 
 from collections import Counter
+import time
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -33,6 +34,7 @@ class Upkeep:
         self._database = database
         self._leases = leases
         self._vault = vault
+        self._days_due = 0.0
 
     def run(self) -> None:
         """Do all that is due; does nothing while another worker is at it. Raises `Unavailable`."""
@@ -51,6 +53,15 @@ class Upkeep:
         today = _EPOCH + timedelta(days=partitions.today())
         self._vault.ensure_days(today, partitions.AHEAD_DAYS + 1)
         partitions.ensure_partitions(self._database)
+
+    def keep_ahead(self) -> None:
+        """Room for what comes: message ranges now, the week's days every hour. Every worker does it
+        by itself, since a broker that is away must not stop the drains. Raises `Unavailable`.
+        """
+        partitions.ensure_message_ranges(self._database)
+        if time.monotonic() >= self._days_due:
+            self.prepare()
+            self._days_due = time.monotonic() + EVERY_S
 
     def _destroy_old_days(self) -> None:
         """Raw items older than kept: their rows, then the key that opens their backups too. A day
