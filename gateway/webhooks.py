@@ -3,21 +3,23 @@
 A raw ASGI endpoint: nothing is read from the database here, and nothing is parsed twice.
 """
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 import structlog
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from contracts.connector import Delivery, Endpoint, Item, VerifiedDelivery
 from contracts.errors import BadSignature, InvalidInput, MalformedDelivery, Unavailable
 from contracts.messages import clean_text
+from gateway import replies
 from gateway.metrics import Metrics
-from gateway.problems import problem
 from gateway.query import parse_pairs
 from gateway.refused import Refused
+from gateway.replies import Headers, Reply
 from gateway.run_keys import RunKeys
 from storage.database import now_ms
 from storage.inbox import Inbox, NewItem
@@ -29,41 +31,9 @@ PREFIX: Final = "/webhooks/"
 BODY_CAP: Final = 4 << 20
 DRAIN_CAP: Final = 16 << 20
 """How much of a body beyond the cap is read and thrown away, so that its sender gets the answer."""
-RETRY_AFTER_S: Final = 1
 
-Headers = list[tuple[bytes, bytes]]
+Answer = Callable[[Reply], None]
 
-
-class _Reply(NamedTuple):
-    """An answer made once and sent many times."""
-
-    start: Message
-    body: Message
-
-
-def _reply(status: int, headers: Headers, body: bytes = b"") -> _Reply:
-    size = (b"content-length", str(len(body)).encode())
-    start = {"type": "http.response.start", "status": status, "headers": [size, *headers]}
-    return _Reply(start, {"type": "http.response.body", "body": body})
-
-
-def _refusal(status: int, name: str, title: str, headers: Headers | None = None) -> _Reply:
-    kind = (b"content-type", b"application/problem+json")
-    return _reply(status, [kind, *(headers or [])], problem(status, name, title))
-
-
-_STORED: Final = _reply(200, [])
-_FORGED: Final = _refusal(401, "bad-signature", "Not signed by the provider")
-_STRANGER: Final = _refusal(403, "bad-signature", "Not the provider's handshake")
-_UNKNOWN: Final = _refusal(404, "not-found", "Nothing is delivered here")
-_METHOD: Final = _refusal(
-    405, "method-not-allowed", "Only GET and POST", [(b"allow", b"GET, POST")]
-)
-_QUERY: Final = _refusal(400, "invalid", "The query cannot be read")
-_TOO_LARGE: Final = _refusal(413, "too-large", "More than 4 MiB", [(b"connection", b"close")])
-_AWAY: Final = _refusal(
-    503, "unavailable", "Not stored; deliver again", [(b"retry-after", b"%d" % RETRY_AFTER_S)]
-)
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 
@@ -92,8 +62,49 @@ class _Counters:
         self.refused, self.disconnected = count("refused"), count("disconnected")
 
 
+class Pending:
+    """A delivery on its way into the store; the inbox tells it, and it tells the sender.
+
+    `cancel` it when the sender has left: what is not in a batch by then is not stored.
+    """
+
+    __slots__ = ("_answer", "_at_ms", "_done", "_items", "_webhooks", "count")
+
+    def __init__(
+        self, webhooks: "Webhooks", count: _Counters, items: list[Item], at_ms: int, answer: Answer
+    ) -> None:
+        self._webhooks, self.count, self._items = webhooks, count, items
+        self._at_ms, self._answer, self._done = at_ms, answer, False
+
+    def done(self) -> bool:
+        """Whether nobody waits for the outcome any more."""
+        return self._done
+
+    def cancel(self) -> None:
+        """The sender has left."""
+        self._done = True
+
+    def set_result(self, _: None, /) -> None:
+        """It is durable: acknowledge it."""
+        self._done = True
+        self.count.stored()
+        for item in self._items:
+            self._webhooks.stored_of(item.provider)()
+        self._answer(replies.STORED)
+
+    def set_exception(self, error: BaseException, /) -> None:
+        """It is not stored: say so, and remember whom it concerned."""
+        self._done = True
+        if isinstance(error, InvalidInput):
+            log.error("webhook.store_refused", provider=self._items[0].provider)
+        self.count.refused()
+        for item in self._items:
+            self._webhooks.refused.note(item.provider, item.route, self._at_ms)
+        self._answer(replies.AWAY)
+
+
 class Webhooks:
-    """The ASGI application of everything under `/webhooks/`."""
+    """Everything under `/webhooks/`, as an ASGI application and, for `protocol`, without ASGI."""
 
     def __init__(
         self,
@@ -105,79 +116,93 @@ class Webhooks:
     ) -> None:
         """`endpoints` by path, without `/webhooks/`."""
         self._endpoints = {
-            path: (endpoint, _Counters(path, metrics)) for path, endpoint in endpoints.items()
+            PREFIX + path: (endpoint, _Counters(path, metrics))
+            for path, endpoint in endpoints.items()
         }
         self._inbox = inbox
         self._run_keys = run_keys
-        self._refused = refused
-        self._stored_of = cache(lambda provider: metrics.items.labels(provider).inc)
+        self.refused = refused
+        self.stored_of = cache(lambda provider: metrics.items.labels(provider).inc)
+
+    @property
+    def paths(self) -> Sequence[str]:
+        """Where providers deliver."""
+        return list(self._endpoints)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; never a 500, and never a 200 for what is not stored."""
-        found = self._endpoints.get(scope["path"][len(PREFIX) :])
+        found = self._endpoints.get(scope["path"])
         if found is None:
-            reply: _Reply | None = _UNKNOWN
+            reply: Reply | None = replies.UNKNOWN
         elif scope["method"] == "POST":
-            reply = await self._receive(*found, scope["headers"], receive)
+            reply = await self._receive(scope["path"], found[1], scope["headers"], receive)
         elif scope["method"] == "GET":
             reply = _greet(found[0], scope["query_string"])
         else:
-            reply = _METHOD
+            reply = replies.METHOD
         if reply is not None:
             await send(reply.start)
             await send(reply.body)
 
-    async def _receive(
-        self, endpoint: Endpoint, count: _Counters, raw_headers: Headers, receive: Receive
-    ) -> _Reply | None:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw_headers}
+    def accept(self, path: str, headers: Headers, body: bytes, answer: Answer) -> Pending | None:
+        """Take a complete POST to one of `paths`; `answer` is called once: now, or when stored.
+
+        Returns what is on its way into the store, if anything is.
+        """
+        endpoint, count = self._endpoints[path]
+        named = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
         try:
-            body = await _body(headers, receive)
+            verified = endpoint.verify(Delivery(named, body))
+        except BadSignature:
+            count.forged()
+            answer(replies.FORGED)
+            return None
+        except Exception:
+            log.exception("webhook.verify_failed", endpoint=endpoint.path)
+            count.refused()
+            answer(replies.AWAY)
+            return None
+        items = _split(endpoint, verified, count)
+        if not items:
+            count.empty()
+            answer(replies.STORED)
+            return None
+        return self._store(Pending(self, count, items, at := now_ms(), answer), items, at)
+
+    def _store(self, pending: Pending, items: list[Item], at_ms: int) -> Pending:
+        try:
+            sealer, key = self._run_keys.at(at_ms)
+            seal = sealer.seal
+            rows = [
+                NewItem(
+                    lane_of(item.provider, item.route), item.provider, *_sealed(seal, item, at_ms)
+                )
+                for item in items
+            ]
+            self._inbox.submit(key, rows, pending)
+        except (Unavailable, InvalidInput) as error:
+            pending.set_exception(error)
+        return pending
+
+    async def _receive(
+        self, path: str, count: _Counters, headers: Headers, receive: Receive
+    ) -> Reply | None:
+        try:
+            body = await _body(dict(headers), receive)
         except _Disconnected:
             count.disconnected()
             return None
         except _TooLarge:
             count.too_large()
-            return _TOO_LARGE
+            return replies.TOO_LARGE
+        answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        pending = self.accept(path, headers, body, answered.set_result)
         try:
-            verified = endpoint.verify(Delivery(headers, body))
-        except BadSignature:
-            count.forged()
-            return _FORGED
-        except Exception:
-            log.exception("webhook.verify_failed", endpoint=endpoint.path)
-            count.refused()
-            return _AWAY
-        return await self._keep(_split(endpoint, verified, count), count)
-
-    async def _keep(self, items: list[Item], count: _Counters) -> _Reply:
-        if not items:
-            count.empty()
-            return _STORED
-        at = now_ms()
-        try:
-            run = self._run_keys.at(at)
-            seal = run.sealer.seal
-            rows = [
-                NewItem(lane_of(item.provider, item.route), item.provider, *_sealed(seal, item, at))
-                for item in items
-            ]
-            await self._inbox.put(run.key, rows)
-        except Unavailable:
-            return self._refuse(items, at, count)
-        except InvalidInput:
-            log.exception("webhook.store_refused", provider=items[0].provider)
-            return self._refuse(items, at, count)
-        count.stored()
-        for item in items:
-            self._stored_of(item.provider)()
-        return _STORED
-
-    def _refuse(self, items: list[Item], at_ms: int, count: _Counters) -> _Reply:
-        count.refused()
-        for item in items:
-            self._refused.note(item.provider, item.route, at_ms)
-        return _AWAY
+            return await answered
+        except asyncio.CancelledError:
+            if pending is not None:
+                pending.cancel()
+            raise
 
 
 def _sealed(
@@ -203,23 +228,22 @@ def _split(endpoint: Endpoint, verified: VerifiedDelivery, count: _Counters) -> 
     return [Item(endpoint.path, "", verified.body)]
 
 
-def _greet(endpoint: Endpoint, query_string: bytes) -> _Reply:
+def _greet(endpoint: Endpoint, query_string: bytes) -> Reply:
     try:
         answer = endpoint.handshake(dict(parse_pairs(query_string)))
     except BadSignature:
-        return _STRANGER
+        return replies.STRANGER
     except InvalidInput:
-        return _QUERY
+        return replies.QUERY
     plain = (b"content-type", b"text/plain; charset=utf-8")
     nosniff = (b"x-content-type-options", b"nosniff")
-    return _reply(200, [plain, nosniff], answer.encode("utf-8", "replace"))
+    return replies.reply(200, [plain, nosniff], answer.encode("utf-8", "replace"))
 
 
-async def _body(headers: Mapping[str, str], receive: Receive) -> bytes:
+async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
     """The whole body. Raises `_TooLarge` and `_Disconnected`."""
-    declared = headers.get("content-length", "")
-    if len(declared) > 6 and declared.isdecimal() and int(declared) > BODY_CAP:
-        if "expect" not in headers:
+    if declared_size(headers.get(b"content-length", b"")) > BODY_CAP:
+        if b"expect" not in headers:
             await _discard(receive)
         raise _TooLarge
     message: Any = await receive()
@@ -229,6 +253,11 @@ async def _body(headers: Mapping[str, str], receive: Receive) -> bytes:
     if not message.get("more_body", False) and len(body) <= BODY_CAP:
         return body
     return await _rest(bytearray(body), message.get("more_body", False), receive)
+
+
+def declared_size(content_length: bytes) -> int:
+    """The bytes that a body is said to have; 0 when nothing is said."""
+    return int(content_length) if content_length.isdigit() and len(content_length) < 20 else 0
 
 
 async def _rest(body: bytearray, more: bool, receive: Receive) -> bytes:

@@ -5,6 +5,7 @@ Measured on two cores: one commit per request 0.8 to 2.8k/s, one commit per gath
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
@@ -48,10 +49,23 @@ class InboxWriter(Protocol):
     async def close(self) -> None: ...
 
 
+class Told(Protocol):
+    """Who is told, once, what became of a delivery; an asyncio future is one."""
+
+    def done(self) -> bool:
+        """Whether it was told, or does not want to know any more: then nothing is stored for it."""
+
+    def set_result(self, result: None, /) -> None:
+        """All items are durable."""
+
+    def set_exception(self, exception: Exception, /) -> None:
+        """`StoreUnavailable` or `InvalidInput`: nothing of it is to be relied on."""
+
+
 class _Waiter(NamedTuple):
     key: RunKey
     items: Sequence[NewItem]
-    done: "asyncio.Future[None]"
+    told: Told
     deadline: float
 
 
@@ -89,17 +103,23 @@ class Inbox:
         away or the queue is full, and after 3 s of waiting; `InvalidInput` when the store refuses
         them.
         """
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.submit(key, items, told)
+        await told
+
+    def submit(self, key: RunKey, items: Sequence[NewItem], told: Told) -> None:
+        """The same without waiting: `told` gets to know. Raises what is known at once.
+
+        Needs the event loop of `start`.
+        """
+        now = time.monotonic()
         if now < self._closed_until:
             raise StoreUnavailable("the inbox's store is away")
         if self._queued_rows >= QUEUE_ROWS:
             raise StoreUnavailable("the inbox's queue is full")
-        waiter = _Waiter(key, items, loop.create_future(), now + PATIENCE_S)
-        self._queue.append(waiter)
+        self._queue.append(_Waiter(key, items, told, now + PATIENCE_S))
         self._queued_rows += len(items)
         self._wake.set()
-        await waiter.done
 
     async def _run(self) -> None:
         while True:
@@ -121,7 +141,7 @@ class Inbox:
                 break
             waiter = self._queue.popleft()
             self._queued_rows -= len(waiter.items)
-            if not waiter.done.done():
+            if not waiter.told.done():
                 batch.append(waiter)
                 rows += len(waiter.items)
         return batch
@@ -133,16 +153,20 @@ class Inbox:
         except InvalidInput as error:
             await self._bisect(batch, error)
         except StoreUnavailable as error:
-            self._closed_until = asyncio.get_running_loop().time() + RETRY_AFTER_S
+            self._closed_until = time.monotonic() + RETRY_AFTER_S
             self._refuse([*batch, *self._drained()], error)
         except Exception as error:
             log.exception("inbox.write_failed", rows=len(items))
             self._refuse(batch, StoreUnavailable(type(error).__name__))
         else:
-            self._committed({item.lane for item in items})
-            for waiter in batch:
-                if not waiter.done.done():
-                    waiter.done.set_result(None)
+            # Told in the loop's next round, when the next batch is already on its way.
+            asyncio.get_running_loop().call_soon(self._tell, batch, items)
+
+    def _tell(self, batch: Sequence[_Waiter], items: Sequence[NewItem]) -> None:
+        self._committed({item.lane for item in items})
+        for waiter in batch:
+            if not waiter.told.done():
+                waiter.told.set_result(None)
 
     async def _bisect(self, batch: Sequence[_Waiter], error: InvalidInput) -> None:
         """Halve the batch until the refused delivery stands alone, so that its neighbours are
@@ -163,18 +187,17 @@ class Inbox:
 
     def _refuse(self, batch: Iterable[_Waiter], error: Exception) -> None:
         for waiter in batch:
-            if not waiter.done.done():
-                waiter.done.set_exception(error)
+            if not waiter.told.done():
+                waiter.told.set_exception(error)
 
     async def _expire(self) -> None:
         """Answer those that waited too long; what is in flight may still be stored, and is then
         recognised as a duplicate when the provider repeats it.
         """
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(PATIENCE_S / 12)
             late = StoreUnavailable("the inbox's store did not answer in time")
-            now = loop.time()
+            now = time.monotonic()
             self._refuse((w for w in self._in_flight if w.deadline < now), late)
             while self._queue and self._queue[0].deadline < now:
                 waiter = self._queue.popleft()
