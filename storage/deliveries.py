@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from contracts.errors import InvalidInput, NotFound
 from storage.connections import new_id
 from storage.database import Database
-from storage.schema import deferred, inbox, leases, parked, unrouted
+from storage.schema import LANES, deferred, inbox, leases, parked, unrouted
 from storage.turns import Park, StoredItem
 
 Status = Literal["waiting", "unrouted", "parked", "handled"]
@@ -156,8 +157,13 @@ class Deliveries:
             return [_as_delivery(row) for row in connection.execute(query)]
 
     def _item(self, connection: sa.Connection, number: int) -> StoredItem:
+        """PostgreSQL's primary key begins with the lane: each is asked, rather than every row."""
         columns = [inbox.c[name] for name in StoredItem._fields]
-        row = connection.execute(sa.select(*columns).where(inbox.c.id == number)).first()
+        query = sa.select(*columns).where(inbox.c.id == number)
+        if self._database.is_postgresql:
+            lanes = sa.literal(list(range(LANES)), postgresql.ARRAY(sa.SmallInteger))
+            query = query.where(inbox.c.lane == sa.any_(lanes))
+        row = connection.execute(query).first()
         if row is None:
             raise NotFound(f"no delivery {item_id(number)}")
         return StoredItem(*row)
