@@ -163,10 +163,14 @@ class Inbox:
             asyncio.get_running_loop().call_soon(self._tell, batch, items)
 
     def _tell(self, batch: Sequence[_Waiter], items: Sequence[NewItem]) -> None:
-        self._committed({item.lane for item in items})
+        """First who waits; nobody pays for a mistake of `committed`: lanes are found anyway."""
         for waiter in batch:
             if not waiter.told.done():
                 waiter.told.set_result(None)
+        try:
+            self._committed({item.lane for item in items})
+        except Exception:
+            log.exception("inbox.nudge_failed")
 
     async def _bisect(self, batch: Sequence[_Waiter], error: InvalidInput) -> None:
         """Halve the batch until the refused delivery stands alone, so that its neighbours are

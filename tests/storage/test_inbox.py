@@ -72,6 +72,17 @@ async def test_lanes_are_told_after_their_commit(anyio_backend: str) -> None:
     assert told == [(3, {3, 5})]
 
 
+async def test_who_waits_is_told_even_when_nudging_fails(anyio_backend: str) -> None:
+    def fail(lanes: Iterable[int]) -> None:
+        raise ValueError(lanes)
+
+    writer = MemoryWriter()
+    async with _running(writer, fail) as gathering:
+        for _ in range(2):
+            await asyncio.wait_for(gathering.put(run_key(), [item()]), 1)
+    assert len(writer.rows) == 2
+
+
 async def test_one_bad_delivery_fails_alone(store: tuple[InboxWriter, Ledger]) -> None:
     writer, stored = store
     good = [item() for _ in range(99)]
