@@ -1,11 +1,13 @@
 """Spans of missing history that the feed has yet to say."""
 
+import base64
+import hashlib
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
-from storage.connections import new_id
 from storage.database import Database
 from storage.schema import gaps
 
@@ -27,8 +29,14 @@ class Gap(NamedTuple):
 
 
 def gap(route: bytes | None, from_ms: int, until_ms: int, reason: Reason) -> Gap:
-    """A new gap with an id of its own."""
-    return Gap(new_id("gap"), route, from_ms, until_ms, reason)
+    """A gap whose id is the same each time that the same span is told.
+
+    So it is one gap when its storing was repeated because nobody knew whether it had succeeded.
+    """
+    span = repr((route, from_ms, until_ms, reason)).encode()
+    digest = hashlib.blake2b(span, digest_size=12).digest()
+    id_ = f"gap_{base64.b32encode(digest).decode().rstrip('=').lower()}"
+    return Gap(id_, route, from_ms, until_ms, reason)
 
 
 class Gaps:
@@ -36,14 +44,14 @@ class Gaps:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._insert = postgresql.insert if database.is_postgresql else sqlite.insert
 
     def add(self, found: Sequence[Gap]) -> None:
         """Store; the same gap twice is one."""
-        with self._database.write() as connection:
-            for row in found:
-                known = sa.select(gaps.c.id).where(gaps.c.id == row.id)
-                if connection.scalar(known) is None:
-                    connection.execute(sa.insert(gaps).values(**row._asdict()))
+        rows = [row._asdict() for row in sorted(set(found))]
+        if rows:
+            with self._database.write() as connection:
+                connection.execute(self._insert(gaps).on_conflict_do_nothing(), rows)
 
     def announce_all(self, from_ms: int, until_ms: int, reason: Reason) -> None:
         """A gap of every connection."""
