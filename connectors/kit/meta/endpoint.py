@@ -115,7 +115,9 @@ def _items(provider: str, entries: Iterable[bytes]) -> list[Item]:
         try:
             route = _route(_head.decode(raw).id)
         except UNREADABLE:  # an item of its own: it must not spoil others of its account
-            parts.append((_found_route(raw), [raw]))
+            broken = _found_route(raw)
+            parts.append((broken, [raw]))
+            _close(readable, broken)
             continue
         if route in readable:
             readable[route].append(raw)
@@ -124,6 +126,16 @@ def _items(provider: str, entries: Iterable[bytes]) -> list[Item]:
         if route:
             readable[route] = parts[-1][1]
     return [Item(provider=provider, route=route, raw=_joined(raws)) for route, raws in parts]
+
+
+def _close(readable: dict[str, list[bytes]], route: str) -> None:
+    """What follows a broken entry of an account must not overtake it; without a route it may be
+    anybody's.
+    """
+    if route:
+        readable.pop(route, None)
+    else:
+        readable.clear()
 
 
 def _joined(raws: list[bytes]) -> bytes:

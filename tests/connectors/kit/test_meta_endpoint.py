@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from connectors.kit.meta.endpoint import MetaEndpoint
 from connectors.kit.meta.settings import MetaSettings
+from connectors.kit.rawjson import elements
 from contracts.connector import Delivery, Item
 from contracts.errors import MalformedDelivery
 from contracts.tokens import Secret
@@ -101,6 +102,24 @@ def test_a_broken_entry_is_not_joined_with_good_ones_of_its_page() -> None:
     assert split(page(ONE, broken, TWO)) == [item("1", ONE), item("1", broken), item("2", TWO)]
 
 
+def test_what_follows_a_broken_entry_of_its_page_does_not_overtake_it() -> None:
+    broken, after = rb'{"id":"1","x":"\ud800"}', ONE.replace(b"0123", b"0999")
+    assert split(page(ONE, TWO, broken, after, TWO, after)) == [
+        item("1", ONE),
+        item("2", b"[" + TWO + b"," + TWO + b"]"),
+        item("1", broken),
+        item("1", b"[" + after + b"," + after + b"]"),
+    ]
+
+
+def test_nothing_overtakes_a_broken_entry_that_may_be_anybodys() -> None:
+    assert split(page(ONE, b'{"time":1}', ONE)) == [
+        item("1", ONE),
+        item("", b'{"time":1}'),
+        item("1", ONE),
+    ]
+
+
 def test_bytes_that_are_not_utf8_are_kept() -> None:
     latin = b'{"id":"1","messaging":[{"message":{"text":"caf\xe9"}}]}'
     assert split(page(latin)) == [item("1", latin)]
@@ -166,16 +185,22 @@ def test_nothing_else_is_raised(parts: list[bytes], tail: bytes, cut: int) -> No
 well_formed = st.sampled_from([ONE, TWO, *(case.values[0] for case in BROKEN)])
 
 
+LONG_ID = BROKEN[9].values[0]
+"""Read, but of no account that there is."""
+NOBODYS = {case.values[0] for case in BROKEN if case.values[1] == ""} - {LONG_ID}
+
+
 @given(st.lists(well_formed, max_size=8))
 def test_every_entry_is_in_exactly_one_item_in_order(parts: list[bytes]) -> None:
-    items = split(page(*parts))
+    found = [(i.route, raw) for i in split(page(*parts)) for raw in _entries(i.raw)]
+    assert sorted(raw for _, raw in found) == sorted(parts)
     for readable, route in ((ONE, "1"), (TWO, "2")):
-        count = parts.count(readable)
-        raws = [i.raw for i in items if i.route == route]
-        joined = b"[" + b",".join([readable] * count) + b"]" if count > 1 else readable
-        assert raws == ([joined] if count else [])
-    broken = [part for part in parts if part not in (ONE, TWO)]
-    assert [i.raw for i in items if i.route not in ("1", "2")] == broken
+        in_order = [raw for its, raw in found if its == route or raw in NOBODYS]
+        assert in_order == [raw for raw in parts if raw == readable or raw in NOBODYS]
+
+
+def _entries(raw: bytes) -> list[bytes]:
+    return list(elements(raw)) if raw.startswith(b"[{") else [raw]
 
 
 @given(st.text(st.characters(codec=None), max_size=20), st.booleans())
