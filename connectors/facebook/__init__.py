@@ -97,6 +97,9 @@ def _ms(time: Number | None) -> int:
 
 
 def _unrecognized(piece: Strange) -> Event | Unreadable:
+    """Its key has no time: a time of its own is in what is hashed, and the entry's is another when
+    the provider puts the same update into another delivery.
+    """
     kind = clean_text(piece.kind)[:64] or "unnamed"
     try:
         ms = _ms(piece.time)
@@ -106,5 +109,5 @@ def _unrecognized(piece: Strange) -> Event | Unreadable:
         except Misshapen as problem:
             return Unreadable(kind=kind, error=str(problem))
     data = content.ProviderUnrecognized(kind=kind, item=whole(piece.raw))
-    key = f"unrecognized:{kind}:{ms}:{digest(piece.raw)}"
+    key = f"unrecognized:{kind}:{digest(piece.raw)}"
     return Event(content=data, key=key, at=moment(ms), contact=piece.sender)

@@ -138,6 +138,15 @@ def test_lists_that_are_new_are_kept_whole() -> None:
     }
 
 
+def test_a_strange_update_in_another_delivery_is_the_same() -> None:
+    strange = json.dumps(update(telepathy={"thought": "hi"})).encode()
+    later = entry(strange).replace(b'"time":%d' % TIME, b'"time":%d' % (TIME + 86_400_000))
+    (first,), (again,) = normalize(entry(strange)), normalize(later)
+    assert isinstance(first, Event)
+    assert isinstance(again, Event)
+    assert (first.key, first.at) == (again.key, again.at)
+
+
 def test_what_says_nothing_of_its_time_is_parked() -> None:
     (result,) = normalize(b'{"id":"1","messaging":[{"sender":{"id":"7"},"telepathy":{}}]}')
     assert result == Unreadable(kind="telepathy", error="no timestamp")
