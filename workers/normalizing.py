@@ -183,9 +183,13 @@ class _Conversations:
 
 
 def event_day(at_ms: int, received_at_ms: int) -> int:
-    """The event's day since 1970-01-01, UTC. A day that lies ahead of the receiving day is no
-    clock's: it counts as day 0, so that a repeated delivery of the same nonsense has the same
-    id.
+    """The event's day since 1970-01-01, UTC; day 0 for one more than two days ahead of the day of
+    receiving, which is no clock's: its deduplication key would have no partition for long.
+
+    So an event has the same id whenever it is delivered again, but for one: that was three days
+    ahead or more, and comes again when its day is at most two ahead. It appears twice. Only a clock
+    that is days wrong can cause it; going by the day of receiving would make two of everything that
+    is repeated after midnight.
     """
     day = at_ms // _DAY_MS
     return day if day <= received_at_ms // _DAY_MS + _FUTURE_DAYS else 0
