@@ -29,7 +29,7 @@ from storage.consumers import Consumers
 from storage.deliveries import Deliveries
 from storage.migrate import is_ready
 from storage.replays import Replays
-from token_vault import open_vault
+from token_vault import Vault, open_vault
 from workers.queue import Queue
 
 FIRST_KEY_S: Final = 0.5
@@ -82,7 +82,7 @@ def _operations(parts: Parts) -> list[Operation]:
     connecting = Connecting(connections, parts.vault, set(parts.registry.connectors))
     checks = {
         "database": lambda: is_ready(database),
-        "key_store": lambda: bool(parts.vault.days() or True),
+        "key_store": lambda: _answers(parts.vault),
     }
     return [
         *Messages(reader, log, threads).operations(),
@@ -92,6 +92,12 @@ def _operations(parts: Parts) -> list[Operation]:
         *KeyCalls(parts.keys, parts.auth, threads).operations(),
         *Health(checks, threads, parts.metrics).operations(),
     ]
+
+
+def _answers(vault: Vault) -> bool:
+    """Whether the key store can be read; raises `KeyUnavailable` when it cannot."""
+    vault.days()
+    return True
 
 
 @contextlib.asynccontextmanager

@@ -7,6 +7,7 @@ pipelined, too large, another path or method) goes uvicorn's way, to the same en
 application.
 """
 
+from functools import lru_cache
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -23,6 +24,12 @@ class _NoEvent:
 
 
 _NO_EVENT: Final = _NoEvent()
+
+
+@lru_cache(maxsize=2)
+def _lines(*headers: tuple[bytes, bytes]) -> bytes:
+    """Headers as HTTP; they change once a second, with the date."""
+    return b"".join(b"%b: %b\r\n" % header for header in headers)
 
 
 class Delivery:
@@ -62,7 +69,7 @@ class Delivery:
         self.response_complete = True
         if self.disconnected or protocol.transport.is_closing():
             return
-        date = b"".join(b"%b: %b\r\n" % pair for pair in protocol.server_state.default_headers)
+        date = _lines(*protocol.server_state.default_headers)
         close = b"" if self.keep_alive else b"connection: close\r\n"
         protocol.transport.write(b"".join((reply.status_line, date, close, reply.rest)))
         if not self.keep_alive:

@@ -4,7 +4,10 @@ import hashlib
 import hmac
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from connectors.kit import signatures
 from connectors.kit.meta.endpoint import MetaEndpoint
 from connectors.kit.meta.settings import MetaSettings
 from connectors.kit.signatures import check_hub_signature
@@ -106,3 +109,8 @@ def test_another_handshake_is_refused(wrong: dict[str, str | None]) -> None:
     query = {"hub.mode": "subscribe", "hub.verify_token": "verify-me", "hub.challenge": "1"} | wrong
     with pytest.raises(BadSignature):
         ENDPOINT.handshake({key: value for key, value in query.items() if value is not None})
+
+
+@given(st.binary(min_size=1, max_size=200), st.binary(max_size=500))
+def test_it_is_the_hmac_of_the_standard_library(key: bytes, body: bytes) -> None:
+    assert signatures._hmac_sha256(key, body) == hmac.digest(key, body, "sha256").hex()
