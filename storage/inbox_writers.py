@@ -33,7 +33,7 @@ _LITE_RUN_KEY: Final = "INSERT OR IGNORE INTO run_keys (id, day, wrapped) VALUES
 _LITE_ITEM: Final = "INSERT INTO inbox (day, run_key, lane, provider, n, received_at_ms, sealed)"
 _LITE_ITEMS: Final = {
     rows: f"{_LITE_ITEM} VALUES {', '.join(['(?, ?, ?, ?, ?, ?, ?)'] * rows)}"
-    for rows in (64, 16, 4, 1)
+    for rows in (64, 32, 16, 8, 4, 2, 1)
 }
 """By how many rows they insert. The driver lets go of the interpreter at every step of a statement,
 and a busy event loop is slow to hand it back: the fewer steps, the faster."""
