@@ -34,7 +34,7 @@ def parse_query(kind: type[S], query_string: bytes) -> S:
     values: dict[str, Any] = {}
     for name, value in parse_pairs(query_string):
         if name in lists:
-            values.setdefault(name, []).extend(part for part in value.split(",") if part)
+            values.setdefault(name, []).extend(value.split(","))
         elif name in values:
             raise InvalidInput(f"query: {_shown(name)} is given twice")
         else:
