@@ -15,10 +15,12 @@ from benchmarks.drain import fill_inbox
 from benchmarks.figures import Figure, Row, Target, alternate, at_least
 from benchmarks.noop import noop_server
 from benchmarks.plan import Plan, broker
+from gateway.fit import Fit
 from gateway.metrics import Metrics
 from gateway.reading import Reader
 from gateway.threads import Threads
 from gateway.wake import Wake
+from storage.connections import Connections
 from storage.cursors import Cursor
 from storage.drain import DrainStore
 from storage.log import EVERYTHING, MessageLog
@@ -89,7 +91,8 @@ def stock_log(gateway: Deployment, count: int) -> None:
 def pull_in_process(gateway: Deployment, count: int | None = None) -> float:
     """Messages/s read, opened and assembled as the edge does, of the newest `count`."""
     log = MessageLog(gateway.database)
-    reader = Reader(log, gateway.vault, Wake(), Threads(1), Metrics())
+    fit = Fit(gateway.vault, Connections(gateway.database).tenants)
+    reader = Reader(log, gateway.vault, fit, Wake(), Threads(1), Metrics())
     after, read, began = start(log, count), 0, time.perf_counter()
     while True:
         answer = reader.read(after, LIMIT, EVERYTHING)

@@ -5,13 +5,17 @@ from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
+import structlog
 
 from contracts.connection import AccountDetails, decode_details, encode_details
-from contracts.errors import InvalidInput, KeyDestroyed
+from contracts.errors import InvalidInput, KeyDestroyed, Tampered, UnknownKey
 from contracts.tokens import Secret
+from gateway.fit import Fit
 from storage.connections import ADOPT_MS, Connection, Connections, Grant, new_id
 from storage.database import now_ms
 from token_vault import Purpose, TenantKeys, Vault
+
+log = structlog.get_logger()
 
 MANUAL: Final = "manual"
 """The login of a grant that an operator brought: nobody consented through us."""
@@ -32,7 +36,7 @@ class ManualAccount(NamedTuple):
 class Connected(NamedTuple):
     """A connection with its details opened; `calls_out` is whether a grant carries it.
 
-    `details` is None once the tenant's keys were destroyed.
+    `details` is None once the tenant's keys were destroyed, and when they do not open.
     """
 
     connection: Connection
@@ -56,6 +60,7 @@ class Connecting:
         """`providers`: the names that an account may be connected at."""
         self._connections = connections
         self._vault = vault
+        self._fit = Fit(vault, connections.tenants)
         self._providers = providers
 
     def add(self, new: ManualAccount, token: Secret | None) -> Connected:
@@ -89,7 +94,9 @@ class Connecting:
         return Connected(self._connections.add(connection, [route], grant), details, bool(grant))
 
     def open(self, connections: Sequence[Connection]) -> list[Connected]:
-        """The same connections with their details. Raises `VaultError`."""
+        """The same connections with their details. Raises `UnknownKey` when the key store is
+        another database's.
+        """
         calling = self._connections.has_grant([connection.id for connection in connections])
         return [
             Connected(connection, self._details(connection), connection.id in calling)
@@ -99,9 +106,13 @@ class Connecting:
     def _details(self, connection: Connection) -> AccountDetails | None:
         try:
             keys = self._vault.tenant(connection.tenant)
+            plain = keys.open(Purpose.CONNECTION, connection.id.encode(), connection.sealed)
         except KeyDestroyed:
             return None
-        plain = keys.open(Purpose.CONNECTION, connection.id.encode(), connection.sealed)
+        except (Tampered, UnknownKey) as error:
+            self._fit.check()
+            log.error("connection.unreadable", connection=connection.id, reason=error.reason)
+            return None
         return decode_details(plain)
 
     def _check(self, new: ManualAccount) -> None:

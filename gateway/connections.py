@@ -10,7 +10,7 @@ from starlette.responses import Response
 from connectors.registry import PROVIDERS, Registry
 from contracts.connection import AccountDetails
 from contracts.connector import Connector
-from contracts.errors import KeyDestroyed, NotFound
+from contracts.errors import NotFound
 from gateway.auth import require_tenant, tenant_of
 from gateway.connecting import Connecting
 from gateway.operations import CRM_OR_OPERATOR, Call, Nothing, Operation, answer
@@ -28,7 +28,9 @@ class ConnectionQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ConnectionState(msgspec.Struct, frozen=True):
-    """A connection. `account` (the provider's id) and `name` are null for an erased tenant."""
+    """A connection. `account` (the provider's id) and `name` are null for an erased tenant, and
+    where they do not open.
+    """
 
     id: str
     tenant: str
@@ -109,17 +111,7 @@ class ConnectionCalls:
         return answer(state)
 
     def _opened(self, found: Sequence[Connection]) -> list[ConnectionState]:
-        try:
-            return [_state(*opened) for opened in self._connecting.open(found)]
-        except KeyDestroyed:  # of one tenant; its connections are still there to be seen
-            return [self._opened_alone(connection) for connection in found]
-
-    def _opened_alone(self, connection: Connection) -> ConnectionState:
-        try:
-            (opened,) = self._connecting.open([connection])
-        except KeyDestroyed:
-            return _state(connection, None, False)
-        return _state(*opened)
+        return [_state(*opened) for opened in self._connecting.open(found)]
 
     def operations(self) -> tuple[Operation, ...]:
         """This part of the table."""

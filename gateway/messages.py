@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from contracts.errors import CursorExpired, KeyDestroyed, LogRestored, NotFound
+from contracts.errors import CursorExpired, KeyDestroyed, LogRestored, NotFound, Tampered
 from gateway.auth import require_tenant, tenant_of
 from gateway.operations import CRM, Call, Nothing, Operation, json_bytes
 from gateway.reading import Reader
@@ -110,7 +110,7 @@ class Messages:
                 summary="One message",
                 path_parts=ById,
                 answers={200: AnyMessage},
-                errors=(NotFound, KeyDestroyed),
+                errors=(NotFound, KeyDestroyed, Tampered),
                 endpoint=self.one,
             ),
         )

@@ -40,7 +40,7 @@ class Metrics:
         self.nudges = counter("nudges", "Nudges to the workers, by result", "result")
         self.pulled = counter("pull_messages", "Messages handed to readers")
         self.unreadable = counter(
-            "pull_unreadable", "Messages left out because their tenant's keys were destroyed"
+            "pull_unreadable", "Messages left out because they do not open, by reason", "reason"
         )
         self.refused_auth = counter("auth_refused", "Calls refused, by reason", "reason")
         self.calls = counter("http_calls", "Calls by operation and status", "operation", "status")

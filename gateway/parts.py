@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from connectors.registry import Registry
 from contracts.settings import Settings
 from gateway.auth import Auth
+from gateway.fit import Fit
 from gateway.jobs import Jobs
 from gateway.metrics import Metrics
 from gateway.nudges import Nudges
@@ -16,6 +17,7 @@ from gateway.threads import Threads
 from gateway.wake import Wake, source
 from gateway.webhooks import Webhooks
 from storage.api_keys import ApiKeys
+from storage.connections import Connections
 from storage.database import Database, now_ms
 from storage.gaps import Gaps, gap
 from storage.inbox import Inbox, InboxWriter, NewItem, RunKey
@@ -38,7 +40,8 @@ class Parts:
         self.wake = Wake()
         listen_url = settings.database_listen_url or settings.database
         self.source = source(settings.database, listen_url, self.wake)
-        self.reader = Reader(self.log, vault, self.wake, self.threads, self.metrics)
+        fit = Fit(vault, Connections(self.database).tenants)
+        self.reader = Reader(self.log, vault, fit, self.wake, self.threads, self.metrics)
         self.run_keys = RunKeys(vault.run_sealer)
         self.nudges = Nudges(jobs.nudge, self.metrics)
         writer = Measured(inbox_writer(settings.database), self.metrics)

@@ -97,6 +97,13 @@ MEANINGS: Final = (
         "Nothing can be done: the key of its content was destroyed.",
     ),
     Meaning(
+        errors.Tampered,
+        410,
+        "It cannot be opened",
+        "Nothing can be done by the caller: what is stored was changed, or its key is lost. The "
+        "feed goes past it; operators find it in the log and by `gateway check`.",
+    ),
+    Meaning(
         errors.TooLarge,
         413,
         "The body is too large",

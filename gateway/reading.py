@@ -1,11 +1,14 @@
 """Reads the message log for the CRM core: opened, put in sequence, waited for."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from contracts.errors import KeyDestroyed
+import structlog
+
+from contracts.errors import KeyDestroyed, Tampered, UnknownKey, VaultError
 from contracts.messages import with_sequence
+from gateway.fit import Fit
 from gateway.metrics import Metrics
 from gateway.threads import Threads
 from gateway.wake import Wake
@@ -14,8 +17,12 @@ from storage.log import Filter, MessageLog, Row
 from storage.message_id import seal_id
 from token_vault import Purpose, TenantKeys
 
+log = structlog.get_logger()
+
 MOST: Final = 1_000
 LONGEST_S: Final = 30.0
+TOLD: Final = 20
+"""The most positions that one line of the log names."""
 _MESSAGE: Final = Purpose.MESSAGE
 
 
@@ -46,10 +53,17 @@ class Reader:
     """Pulls for one edge."""
 
     def __init__(
-        self, log: MessageLog, vault: Keys, wake: Wake, threads: Threads, metrics: Metrics
+        self,
+        log: MessageLog,
+        vault: Keys,
+        fit: Fit,
+        wake: Wake,
+        threads: Threads,
+        metrics: Metrics,
     ) -> None:
         self._log = log
         self._vault = vault
+        self._fit = fit
         self._wake = wake
         self._threads = threads
         self._pulled = metrics.pulled
@@ -66,7 +80,7 @@ class Reader:
         """At most `limit` messages after `after`; with none there, wait up to `wait_s` for one.
 
         `gone` tells whether the caller still listens. Raises `LogRestored`, `CursorExpired`,
-        `Unavailable` and, for a tenant that this key store never knew, `UnknownKey`.
+        `Unavailable` and, when the key store is another database's, `UnknownKey`.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait_s
@@ -79,41 +93,68 @@ class Reader:
             after = answer.next
             if not answer.has_more:
                 await self._wake.wait(ticket, left)
-                if gone is not None and await gone():
-                    return answer
+            if gone is not None and await gone():
+                return answer
 
     def read(self, after: Cursor, limit: int, only: Filter) -> Answer:
-        """One look, blocking. What was erased is left out; the cursor goes past it."""
+        """One look, blocking. What was erased, or does not open, is left out; the cursor goes past
+        it.
+        """
         page = self._log.read(after, limit, only)
         messages: list[bytes] = []
-        known: dict[str, TenantKeys | None] = {}  # for this page only: keys may be destroyed
-        lost = 0
+        known: dict[str, TenantKeys | VaultError] = {}  # for this page only: keys may be destroyed
+        lost: dict[str, list[int]] = {}
         for position, _, owner, day, digest, sealed in page.rows:
             if sealed is None:
                 continue
-            if owner not in known:
-                known[owner] = self._keys(owner)
-            keys = known[owner]
+            keys = known.get(owner)
             if keys is None:
-                lost += 1
-                continue
-            plain = keys.open(_MESSAGE, seal_id(day, digest), sealed)
-            messages.append(with_sequence(plain, position))
-        self._pulled.inc(len(messages))
+                keys = known[owner] = self._keys(owner)
+            try:
+                if isinstance(keys, VaultError):
+                    raise keys
+                plain = keys.open(_MESSAGE, seal_id(day, digest), sealed)
+            except (KeyDestroyed, Tampered, UnknownKey) as error:
+                lost.setdefault(error.reason, []).append(position)
+            else:
+                messages.append(with_sequence(plain, position))
         if lost:
-            self._unreadable.inc(lost)
+            self._leave_out(lost)
+        self._pulled.inc(len(messages))
         return Answer(messages, page.next, page.has_more)
 
     def open(self, row: Row) -> bytes:
-        """One message. Raises `KeyDestroyed` when it was erased, or its tenant was."""
+        """One message. Raises `KeyDestroyed` when it was erased, or its tenant was, and `Tampered`
+        when it does not open although the key store is the right one; else `UnknownKey`.
+        """
         if row.sealed is None:
             raise KeyDestroyed("the message was erased")
-        keys = self._vault.tenant(row.tenant)
-        plain = keys.open(_MESSAGE, seal_id(row.day, row.hash), row.sealed)
+        try:
+            keys = self._vault.tenant(row.tenant)
+            plain = keys.open(_MESSAGE, seal_id(row.day, row.hash), row.sealed)
+        except (Tampered, UnknownKey) as error:
+            self._leave_out({error.reason: [row.position]})
+            raise Tampered("the stored message does not open") from error
         return with_sequence(plain, row.position)
 
-    def _keys(self, tenant: str) -> TenantKeys | None:
+    def _keys(self, tenant: str) -> TenantKeys | VaultError:
         try:
             return self._vault.tenant(tenant)
-        except KeyDestroyed:
-            return None
+        except (KeyDestroyed, Tampered, UnknownKey) as error:
+            return error
+
+    def _leave_out(self, lost: Mapping[str, Sequence[int]]) -> None:
+        """Count and tell what readers do not get. Raises `UnknownKey` instead when nothing opens:
+        readers would be led past everything.
+        """
+        if lost.keys() - {KeyDestroyed.reason}:
+            self._fit.check()
+        for reason, positions in lost.items():
+            self._unreadable.labels(reason).inc(len(positions))
+            if reason != KeyDestroyed.reason:
+                log.error(
+                    "pull.unreadable",
+                    reason=reason,
+                    positions=positions[:TOLD],
+                    count=len(positions),
+                )

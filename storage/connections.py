@@ -102,15 +102,34 @@ class Connections:
         return Connection(*row)
 
     def list(
-        self, *, tenant: str | None = None, provider: str | None = None, status: str | None = None
+        self,
+        *,
+        tenant: str | None = None,
+        provider: str | None = None,
+        status: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
     ) -> Sequence[Connection]:
-        """Oldest first; the filters narrow it."""
+        """Oldest first; the filters narrow it. `after` is the last id of the page before.
+
+        Raises `NotFound` when `after` names no connection.
+        """
         wanted = {"tenant": tenant, "provider": provider, "status": status}
         conditions = [connections.c[name] == value for name, value in wanted.items() if value]
-        query = sa.select(connections).where(*conditions)
+        order = connections.c.created_at_ms, connections.c.id
+        if after is not None:
+            last = self.get(after)
+            conditions.append(sa.tuple_(*order) > sa.tuple_(last.created_at_ms, last.id))
+        query = sa.select(connections).where(*conditions).order_by(*order).limit(limit)
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(connections.c.created_at_ms, connections.c.id))
-            return [Connection(*row) for row in rows]
+            return [Connection(*row) for row in connection.execute(query)]
+
+    def tenants(self, limit: int) -> Sequence[str]:
+        """At most `limit` tenants that have connections, those of the oldest first."""
+        oldest = sa.func.min(connections.c.created_at_ms)
+        query = sa.select(connections.c.tenant).group_by(connections.c.tenant).order_by(oldest)
+        with self._database.read() as connection:
+            return [*connection.scalars(query.limit(limit))]
 
     def by_route(self, keys: Collection[bytes]) -> Mapping[bytes, Sequence[Connection]]:
         """The connections of each route key that has any, oldest first."""

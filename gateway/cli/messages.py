@@ -68,8 +68,10 @@ def _print_next(
 
 
 def _open(built: Parts, row: "Row") -> bytes | None:
-    """The message as JSON, or None when it was erased or its tenant's keys were destroyed."""
-    from contracts.errors import KeyDestroyed
+    """The message as JSON, or None when it was erased, or does not open. Raises `UnknownKey` when
+    the key store is another database's.
+    """
+    from contracts.errors import KeyDestroyed, Tampered, UnknownKey
     from contracts.messages import with_sequence
     from storage.message_id import seal_id
     from token_vault import Purpose
@@ -78,9 +80,13 @@ def _open(built: Parts, row: "Row") -> bytes | None:
         return None
     try:
         keys = built.vault.tenant(row.tenant)
+        plain = keys.open(Purpose.MESSAGE, seal_id(row.day, row.hash), row.sealed)
     except KeyDestroyed:
         return None
-    plain = keys.open(Purpose.MESSAGE, seal_id(row.day, row.hash), row.sealed)
+    except (Tampered, UnknownKey) as error:
+        built.fit.check()
+        note(f"position {row.position} does not open ({error.reason})")
+        return None
     return with_sequence(plain, row.position)
 
 

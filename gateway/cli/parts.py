@@ -10,6 +10,7 @@ from contracts.settings import Settings, environment, load
 
 if TYPE_CHECKING:
     from gateway.connecting import Connecting
+    from gateway.fit import Fit
     from storage.database import Database
     from token_vault import Vault
 
@@ -59,6 +60,14 @@ class Parts:
 
         names = {provider.connector.name for provider in PROVIDERS}
         return Connecting(Connections(self.database), self.vault, names)
+
+    @cached_property
+    def fit(self) -> "Fit":
+        """Whether the key store belongs to the database."""
+        from gateway.fit import Fit
+        from storage.connections import Connections
+
+        return Fit(self.vault, Connections(self.database).tenants)
 
     def off(self) -> Mapping[str, str]:
         """Providers that are off, and the setting that each lacks. Raises `Misconfigured`."""

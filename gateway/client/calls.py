@@ -206,6 +206,7 @@ _BY_REASON: Final[Mapping[str, type[GatewayError]]] = {
         errors.LogRestored,
         errors.CursorExpired,
         errors.KeyDestroyed,
+        errors.Tampered,
         errors.Unavailable,
     )
 }

@@ -22,6 +22,7 @@ CHECKS: Final[Sequence[tuple[str, Check]]] = (
     ("durability", database.durability),
     ("migrations", database.migrations),
     ("partitions", database.partitions),
+    ("messages", vault.messages),
     ("broker", broker.reachable),
     ("disk", machine.disk),
     ("lag", database.lag),

@@ -6,10 +6,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from contracts.errors import KeyDestroyed, Tampered, UnknownKey
 from gateway.cli.doctor.finding import Finding, fault, ok, warn
 from gateway.cli.parts import Parts
+from storage.log import MessageLog, Row
+from storage.message_id import seal_id
+from token_vault import Purpose
 
 LOCAL: Final = "local:"
+NEWEST: Final = 100
+"""How many messages are opened."""
 
 
 def store(built: Parts) -> Iterator[Finding]:
@@ -27,6 +33,32 @@ def store(built: Parts) -> Iterator[Finding]:
     else:
         advice = "back it up apart from the main database, and keep copies for at most 7 days"
         yield ok("key store", "answers, and its key-encryption key opens it", advice)
+
+
+def messages(built: Parts) -> Iterator[Finding]:
+    """Whether the newest messages open: readers are led past those that do not."""
+    log = MessageLog(built.database)
+    rows = [row for row in log.read(log.back(NEWEST), NEWEST).rows if row.sealed is not None]
+    broken = [row.position for row in rows if not _opens(built, row)]
+    if broken:
+        shown = ", ".join(map(str, broken[:5]))
+        advice = "was the database changed, or the key store restored from an older copy?"
+        text = f"{len(broken)} of the newest {len(rows)} do not open, e.g. position {shown}"
+        yield fault("messages", text, advice)
+    else:
+        yield ok("messages", f"the newest {len(rows)} open" if rows else "none yet")
+
+
+def _opens(built: Parts, row: Row) -> bool:
+    """Whether a message opens, or was erased with its tenant."""
+    try:
+        keys = built.vault.tenant(row.tenant)
+        keys.open(Purpose.MESSAGE, seal_id(row.day, row.hash), row.sealed or b"")
+    except KeyDestroyed:
+        return True
+    except (Tampered, UnknownKey):
+        return False
+    return True
 
 
 def keyring(built: Parts) -> Iterator[Finding]:

@@ -153,6 +153,17 @@ def test_a_broker_that_is_away_is_a_fault(rig: Rig) -> None:
     assert [one.level for one in found["broker"]] == ["fault"]
 
 
+def test_messages_that_do_not_open_are_a_fault(rig: Rig) -> None:
+    rig.connect("acme", "42")
+    rig.drain(rig.put(text("42", "7", "one"), text("42", "7", "two")))
+    assert [one.level for one in _levels(_environ(rig))["messages"]] == ["ok"]
+    with rig.database.write() as connection:
+        connection.execute(sa.text("UPDATE messages SET sealed = 'x' WHERE position = 1"))
+    [finding] = _levels(_environ(rig))["messages"]
+    assert finding.level == "fault"
+    assert finding.detail.startswith("1 of the newest 2 do not open")
+
+
 def test_what_waits_is_told_by_its_age(rig: Rig) -> None:
     rig.put_items([Item("facebook", "42", b"{}")], received_at_ms=hours_ago(1))
     assert [one.level for one in _levels(_environ(rig))["lag"]] == ["fault"]
