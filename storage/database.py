@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -24,6 +24,9 @@ _OPTIONS: Final = (
 _AWAY: Final = (OperationalError, sqlite3.OperationalError, psycopg.OperationalError)
 """What says that the database is away or too slow, from SQLAlchemy and from the drivers
 themselves."""
+_OLD_SCHEMA: Final = "the schema is older than this build: gateway db upgrade"
+_NOT_THERE: Final = ("42P01", "42703")
+"""SQLSTATE of PostgreSQL for a table and for a column that is not there."""
 
 
 def now_ms() -> int:
@@ -86,8 +89,10 @@ class Database:
             if _is_lost(error):
                 self.engine.dispose()
             raise StoreUnavailable(_first_line(error)) from error
-        except DBAPIError as error:
-            if not error.connection_invalidated:
+        except (DBAPIError, psycopg.ProgrammingError) as error:
+            if _is_old_schema(error):
+                raise StoreUnavailable(_OLD_SCHEMA) from error
+            if not isinstance(error, DBAPIError) or not error.connection_invalidated:
                 raise
             raise StoreUnavailable(_first_line(error)) from error
 
@@ -108,6 +113,20 @@ def _is_lost(error: Exception) -> bool:
     if not isinstance(error, psycopg.OperationalError):
         return False
     return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
+
+
+def _is_old_schema(error: Exception) -> bool:
+    """Whether PostgreSQL lacks what a newer schema has; SQLite says so as an `OperationalError`."""
+    cause = getattr(error, "orig", None) or error
+    return isinstance(cause, psycopg.Error) and cause.sqlstate in _NOT_THERE
+
+
+def one_trip(connection: sa.Connection) -> AbstractContextManager[Any]:
+    """PostgreSQL: what the driver's cursors execute inside it goes out together, and its results
+    are there at the end. SQLite has no trips to save.
+    """
+    driver: Any = connection.connection.driver_connection
+    return driver.pipeline() if connection.dialect.name == "postgresql" else nullcontext()
 
 
 def _first_line(error: Exception) -> str:

@@ -7,14 +7,14 @@ cannot deadlock: fence, connections, deduplication keys (sorted), inbox, positio
 import os
 import random
 import struct
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from storage import drain_sql
-from storage.database import Database, now_ms
-from storage.leases import LANE, Lease, check_fences
+from storage.database import Database, now_ms, one_trip
+from storage.leases import LANE, Lease, check_fences, move_marks
 from storage.schema import (
     attempts,
     deferred,
@@ -100,9 +100,7 @@ class DrainStore:
     def write(self, turn: Turn) -> Written:
         """Commit a turn. Raises `LeaseLost` (nothing is written then) and `StoreUnavailable`."""
         with self._database.write() as connection:
-            if turn.leases:
-                check_fences(connection, turn.leases, turn.marks, release=turn.release)
-            wanted = self._still_wanted(connection, turn)
+            wanted = self._guarded(connection, turn)
             fresh = self._fresh(connection, wanted.appends)
             self._move_items(connection, wanted)
             if fresh:
@@ -110,23 +108,22 @@ class DrainStore:
         refused = len(turn.appends) - len(wanted.appends)
         return Written(len(fresh), len(wanted.appends) - len(fresh), refused)
 
-    def _still_wanted(self, connection: sa.Connection, turn: Turn) -> Turn:
+    def _guarded(self, connection: sa.Connection, turn: Turn) -> Turn:
         """Without what was revoked or erased since it was computed; holds both off until the
-        commit.
+        commit. Raises `LeaseLost`.
         """
         ids = sorted({row.connection for rows in (turn.appends, turn.parks) for row in rows})
-        if not ids:
-            return turn
-        live = self._sql.share_connections(connection, ids, RECEIVING)
-        contacts = sorted({a.contact for a in turn.appends if a.contact is not None})
-        erased = self._sql.erased(connection, contacts) if contacts else {}
-        appends = [
-            a
-            for a in turn.appends
-            if a.connection in live
-            and (not erased or a.at_ms > erased.get((a.tenant, a.contact or b""), -1 << 62))
-        ]
-        return turn._replace(appends=appends, parks=[p for p in turn.parks if p.connection in live])
+        whom = sorted({(a.tenant, a.contact) for a in turn.appends if a.contact is not None})
+        with one_trip(connection):
+            if turn.leases:
+                moved = move_marks(connection, turn.leases, turn.marks, release=turn.release)
+            live = self._sql.share_connections(connection, ids, RECEIVING) if ids else ()
+            erased = self._sql.erased(connection, whom) if whom else ()
+        if turn.leases:
+            check_fences(turn.leases, moved)
+        return _still_wanted(
+            turn, {id_ for (id_,) in live}, {(tenant, who): at for tenant, who, at in erased}
+        )
 
     def _fresh(self, connection: sa.Connection, appends: Sequence[Append]) -> list[Append]:
         """Those not logged before: the first of each key within the batch, in the batch's order."""
@@ -170,6 +167,20 @@ _OF_ROUTE: Final = (
     .order_by(deferred.c.item)
     .limit(sa.bindparam("n"))
 )
+
+
+def _still_wanted(
+    turn: Turn, live: Collection[str], erased: Mapping[tuple[str, bytes], int]
+) -> Turn:
+    appends = [
+        a
+        for a in turn.appends
+        if a.connection in live
+        and (not erased or a.at_ms > erased.get((a.tenant, a.contact or b""), -1 << 62))
+    ]
+    return turn._replace(appends=appends, parks=[p for p in turn.parks if p.connection in live])
+
+
 _RESUME: Final = sa.delete(deferred).where(
     deferred.c.lane == sa.bindparam("lane"),
     deferred.c.route == sa.bindparam("route"),

@@ -1,6 +1,6 @@
 """The drain's hot statements in each database's own words."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
@@ -32,11 +32,13 @@ class DrainSql(Protocol):
 
     def share_connections(
         self, connection: sa.Connection, ids: Sequence[str], statuses: Sequence[str]
-    ) -> set[str]: ...
+    ) -> Iterable[Any]:
+        """Rows of one id each, locked; to be read after the trip."""
 
     def erased(
-        self, connection: sa.Connection, contacts: Sequence[bytes]
-    ) -> dict[tuple[str, bytes], int]: ...
+        self, connection: sa.Connection, contacts: Sequence[tuple[str, bytes]]
+    ) -> Iterable[Any]:
+        """Rows of tenant, contact and when it was erased; to be read after the trip."""
 
     def claim_keys(
         self, connection: sa.Connection, keys: Sequence[Key], at_ms: int
@@ -89,7 +91,8 @@ class Postgresql:
         ORDER BY id FOR SHARE
     """
     _ERASED: Final = """
-        SELECT tenant, contact, erased_at_ms FROM erased_contacts WHERE contact = ANY(%b::bytea[])
+        SELECT tenant, contact, erased_at_ms FROM erased_contacts
+        JOIN unnest(%b::text[], %b::bytea[]) AS a(tenant, contact) USING (tenant, contact)
     """
     _CLAIM: Final = """
         INSERT INTO dedupe (day, hash, after, kept_at_ms)
@@ -97,15 +100,18 @@ class Postgresql:
         FROM messages_position_seq s, unnest(%b::int[], %b::bytea[]) AS k(day, hash)
         ON CONFLICT DO NOTHING RETURNING day, hash
     """
-    _LOCK: Final = "SELECT pg_advisory_xact_lock(%s)"
-    _APPEND: Final = """
-        COPY messages (tag, tenant, connection, type, day, hash, contact, appended_at_ms, sealed)
-        FROM STDIN (FORMAT BINARY)
-    """
-    _APPEND_TYPES: Final = (
-        *("int8", "text", "text", "text", "int4"),
-        *("bytea", "bytea", "int8", "bytea"),
-    )
+    _APPEND: Final = f"""
+        WITH held AS MATERIALIZED (
+            SELECT pg_advisory_xact_lock({POSITION_LOCK}), pg_notify('{CHANNEL}', '')
+        )
+        INSERT INTO messages
+            (tag, tenant, connection, type, day, hash, contact, appended_at_ms, sealed)
+        SELECT m.tag, m.tenant, m.connection, m.type, m.day, m.hash, m.contact, %s, m.sealed
+        FROM held, unnest(%b::bigint[], %b::text[], %b::text[], %b::text[], %b::int[], %b::bytea[],
+                          %b::bytea[], %b::bytea[]) WITH ORDINALITY
+             AS m(tag, tenant, connection, type, day, hash, contact, sealed, place)
+        ORDER BY m.place
+    """  # noqa: S608 - constants of this module
 
     def waiting(
         self, connection: sa.Connection, lanes: Sequence[tuple[int, int]], each: int
@@ -126,15 +132,18 @@ class Postgresql:
 
     def share_connections(
         self, connection: sa.Connection, ids: Sequence[str], statuses: Sequence[str]
-    ) -> set[str]:
-        rows = driver_cursor(connection).execute(self._SHARE, (list(ids), list(statuses)))
-        return {id_ for (id_,) in rows.fetchall()}
+    ) -> Iterable[Any]:
+        found: Iterable[Any] = driver_cursor(connection).execute(
+            self._SHARE, (list(ids), list(statuses))
+        )
+        return found
 
     def erased(
-        self, connection: sa.Connection, contacts: Sequence[bytes]
-    ) -> dict[tuple[str, bytes], int]:
-        rows = driver_cursor(connection, binary=True).execute(self._ERASED, (list(contacts),))
-        return {(tenant, contact): at_ms for tenant, contact, at_ms in rows.fetchall()}
+        self, connection: sa.Connection, contacts: Sequence[tuple[str, bytes]]
+    ) -> Iterable[Any]:
+        columns = [list(column) for column in zip(*contacts, strict=True)]
+        found: Iterable[Any] = driver_cursor(connection, binary=True).execute(self._ERASED, columns)
+        return found
 
     def claim_keys(
         self, connection: sa.Connection, keys: Sequence[Key], at_ms: int
@@ -151,16 +160,10 @@ class Postgresql:
         tags: Sequence[int],
         at_ms: int,
     ) -> None:
-        """COPY numbers the rows in their order, and takes 3 µs a row where arrays took 20."""
-        cursor = driver_cursor(connection)
-        cursor.execute(self._LOCK, (POSITION_LOCK,))
-        with cursor.copy(self._APPEND) as copy:
-            copy.set_types(self._APPEND_TYPES)
-            for tag, (tenant, id_, type_, day, digest, contact, _, sealed) in zip(
-                tags, rows, strict=True
-            ):
-                copy.write_row((tag, tenant, id_, type_, day, digest, contact, at_ms, sealed))
-        cursor.execute(f"NOTIFY {CHANNEL}")
+        """One round trip. COPY would take 1.6 µs a row instead of 2.2, and three more trips."""
+        tenants, ids, types, days, hashes, contacts, _, sealed = zip(*rows, strict=True)
+        columns = (tags, tenants, ids, types, days, hashes, contacts, sealed)
+        driver_cursor(connection).execute(self._APPEND, (at_ms, *map(list, columns)))
 
     def insert_new(
         self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]
@@ -206,17 +209,17 @@ class Sqlite:
 
     def share_connections(
         self, connection: sa.Connection, ids: Sequence[str], statuses: Sequence[str]
-    ) -> set[str]:
+    ) -> Iterable[Any]:
         live = sa.select(connections.c.id).where(
             connections.c.id.in_(ids), connections.c.status.in_(statuses)
         )
-        return set(connection.scalars(live))
+        return connection.execute(live)
 
     def erased(
-        self, connection: sa.Connection, contacts: Sequence[bytes]
-    ) -> dict[tuple[str, bytes], int]:
-        rows = sa.select(erased_contacts).where(erased_contacts.c.contact.in_(contacts))
-        return {(r.tenant, r.contact): r.erased_at_ms for r in connection.execute(rows)}
+        self, connection: sa.Connection, contacts: Sequence[tuple[str, bytes]]
+    ) -> Iterable[Any]:
+        who = sa.tuple_(erased_contacts.c.tenant, erased_contacts.c.contact)
+        return connection.execute(sa.select(erased_contacts).where(who.in_(contacts)))
 
     def claim_keys(
         self, connection: sa.Connection, keys: Sequence[Key], at_ms: int
