@@ -17,7 +17,9 @@ from contracts.errors import InvalidInput, StoreUnavailable
 log = structlog.get_logger()
 
 BATCH_ROWS: Final = 500
+BATCH_BYTES: Final = 16 << 20
 QUEUE_ROWS: Final = 10_000
+QUEUE_BYTES: Final = 64 << 20
 PATIENCE_S: Final = 3.0
 RETRY_AFTER_S: Final = 0.2
 
@@ -67,6 +69,7 @@ class _Waiter(NamedTuple):
     items: Sequence[NewItem]
     told: Told
     deadline: float
+    size: int
 
 
 class Inbox:
@@ -78,7 +81,7 @@ class Inbox:
         self._writer = writer
         self._committed = committed
         self._queue: deque[_Waiter] = deque()
-        self._queued_rows = 0
+        self._queued_rows = self._queued_bytes = 0
         self._in_flight: Sequence[_Waiter] = ()
         self._wake = asyncio.Event()
         self._closed_until = 0.0
@@ -115,10 +118,12 @@ class Inbox:
         now = time.monotonic()
         if now < self._closed_until:
             raise StoreUnavailable("the inbox's store is away")
-        if self._queued_rows >= QUEUE_ROWS:
+        if self._queued_rows >= QUEUE_ROWS or self._queued_bytes >= QUEUE_BYTES:
             raise StoreUnavailable("the inbox's queue is full")
-        self._queue.append(_Waiter(key, items, told, now + PATIENCE_S))
+        size = sum([len(item.sealed) for item in items])
+        self._queue.append(_Waiter(key, items, told, now + PATIENCE_S, size))
         self._queued_rows += len(items)
+        self._queued_bytes += size
         self._wake.set()
 
     async def _run(self) -> None:
@@ -135,16 +140,22 @@ class Inbox:
     def _take(self) -> list[_Waiter]:
         """The next batch: whole deliveries of one run key, none that nobody waits for any more."""
         batch: list[_Waiter] = []
-        rows = 0
-        while self._queue and rows < BATCH_ROWS:
+        rows = size = 0
+        while self._queue and rows < BATCH_ROWS and size < BATCH_BYTES:
             if batch and self._queue[0].key.id != batch[0].key.id:
                 break
-            waiter = self._queue.popleft()
-            self._queued_rows -= len(waiter.items)
+            waiter = self._next()
             if not waiter.told.done():
                 batch.append(waiter)
                 rows += len(waiter.items)
+                size += waiter.size
         return batch
+
+    def _next(self) -> _Waiter:
+        waiter = self._queue.popleft()
+        self._queued_rows -= len(waiter.items)
+        self._queued_bytes -= waiter.size
+        return waiter
 
     async def _store(self, batch: Sequence[_Waiter]) -> None:
         items = [item for waiter in batch for item in waiter.items]
@@ -166,7 +177,10 @@ class Inbox:
         """First who waits; nobody pays for a mistake of `committed`: lanes are found anyway."""
         for waiter in batch:
             if not waiter.told.done():
-                waiter.told.set_result(None)
+                try:
+                    waiter.told.set_result(None)
+                except Exception:
+                    log.exception("inbox.tell_failed")
         try:
             self._committed({item.lane for item in items})
         except Exception:
@@ -186,13 +200,16 @@ class Inbox:
     def _drained(self) -> list[_Waiter]:
         waiting = list(self._queue)
         self._queue.clear()
-        self._queued_rows = 0
+        self._queued_rows = self._queued_bytes = 0
         return waiting
 
     def _refuse(self, batch: Iterable[_Waiter], error: Exception) -> None:
         for waiter in batch:
             if not waiter.told.done():
-                waiter.told.set_exception(error)
+                try:
+                    waiter.told.set_exception(error)
+                except Exception:
+                    log.exception("inbox.tell_failed")
 
     async def _expire(self) -> None:
         """Answer those that waited too long; what is in flight may still be stored, and is then
@@ -204,6 +221,4 @@ class Inbox:
             now = time.monotonic()
             self._refuse((w for w in self._in_flight if w.deadline < now), late)
             while self._queue and self._queue[0].deadline < now:
-                waiter = self._queue.popleft()
-                self._queued_rows -= len(waiter.items)
-                self._refuse((waiter,), late)
+                self._refuse((self._next(),), late)

@@ -8,7 +8,15 @@ from contextlib import asynccontextmanager
 import pytest
 
 from contracts.errors import GatewayError, InvalidInput, StoreUnavailable
-from storage.inbox import BATCH_ROWS, PATIENCE_S, QUEUE_ROWS, Inbox, InboxWriter
+from storage.inbox import (
+    BATCH_BYTES,
+    BATCH_ROWS,
+    PATIENCE_S,
+    QUEUE_BYTES,
+    QUEUE_ROWS,
+    Inbox,
+    InboxWriter,
+)
 from tests.storage.inbox_writers import BAD, Ledger, MemoryWriter
 from tests.storage.rows import item, run_key
 
@@ -152,6 +160,61 @@ async def test_the_queue_is_bounded(anyio_backend: str) -> None:
         await asyncio.gather(first, full)
         await gathering.put(run_key(), [item()])
     assert len(writer.rows) == QUEUE_ROWS + 2
+
+
+async def test_the_queue_is_bounded_by_bytes_too(anyio_backend: str) -> None:
+    writer = MemoryWriter()
+    many = item(sealed=bytes(QUEUE_BYTES // 4))
+    async with _running(writer) as gathering:
+        first = await _held(writer, gathering)
+        full = [asyncio.ensure_future(gathering.put(run_key(), [many])) for _ in range(4)]
+        await asyncio.sleep(0)
+        with pytest.raises(StoreUnavailable):
+            await gathering.put(run_key(), [item()])
+        writer.open.set()
+        await asyncio.gather(first, *full)
+        await gathering.put(run_key(), [item()])
+
+
+async def test_a_batch_is_bounded_by_bytes_too(anyio_backend: str) -> None:
+    writer = MemoryWriter()
+    large = item(sealed=bytes(BATCH_BYTES // 4))
+    async with _running(writer) as gathering:
+        first = await _held(writer, gathering)
+        puts = [asyncio.ensure_future(gathering.put(run_key(), [large])) for _ in range(9)]
+        await asyncio.sleep(0.01)
+        writer.open.set()
+        await asyncio.gather(first, *puts)
+    assert [len(batch) for batch in writer.batches] == [1, 4, 4, 1]
+
+
+class Broken:
+    """One who waits and fails when told."""
+
+    def done(self) -> bool:
+        return False
+
+    def set_result(self, _: None, /) -> None:
+        raise asyncio.InvalidStateError
+
+    def set_exception(self, _: Exception, /) -> None:
+        raise asyncio.InvalidStateError
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_who_fails_when_told_keeps_no_neighbour_waiting(
+    anyio_backend: str, away: bool
+) -> None:
+    writer = MemoryWriter()
+    async with _running(writer) as gathering:
+        first = await _held(writer, gathering)
+        gathering.submit(run_key(), [item()], Broken())
+        put = asyncio.ensure_future(gathering.put(run_key(), [item()]))
+        await asyncio.sleep(0.01)
+        writer.away = away
+        writer.open.set()
+        outcomes = await asyncio.wait_for(asyncio.gather(first, put, return_exceptions=True), 2)
+    assert [isinstance(outcome, StoreUnavailable) for outcome in outcomes] == [away, away]
 
 
 async def test_when_the_store_is_away_all_that_wait_are_told_and_none_is_stored(
