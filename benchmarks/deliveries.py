@@ -93,6 +93,10 @@ class StoredDeliveries:
                 rows.append(NewItem(lane, item.provider, n, at, sealed))
         return rows
 
+    def seal(self, plaintext: bytes) -> tuple[int, bytes]:
+        """One item under this run's key: its number and the sealed bytes."""
+        return self._sealer.seal(plaintext)
+
     @property
     def run_key(self) -> RunKey:
         return RunKey(self._sealer.id, _today(), self._sealer.wrapped)
