@@ -17,6 +17,7 @@ from gateway.connecting import Connecting
 from gateway.connections import ConnectionCalls
 from gateway.consumers import ConsumerCalls
 from gateway.deliveries import DeliveryCalls
+from gateway.forever import forever
 from gateway.health import Health
 from gateway.keys import KeyCalls
 from gateway.messages import Messages
@@ -83,6 +84,7 @@ def _operations(parts: Parts) -> list[Operation]:
     checks = {
         "database": lambda: is_ready(database),
         "key_store": lambda: _answers(parts.vault),
+        "run_key": parts.run_keys.check,
     }
     return [
         *Messages(reader, log, threads).operations(),
@@ -109,9 +111,9 @@ async def _lifespan(edge: Edge) -> AsyncIterator[None]:
     await asyncio.wait([first_key], timeout=FIRST_KEY_S)
     kept = [
         first_key,
-        asyncio.create_task(parts.run_keys.keep()),
-        asyncio.create_task(parts.refused.keep()),
-        asyncio.create_task(parts.source.run()),
+        asyncio.create_task(forever("run_keys", parts.run_keys.look)),
+        asyncio.create_task(forever("refused", parts.refused.look)),
+        asyncio.create_task(forever("wake", parts.source.run)),
     ]
     try:
         yield
@@ -121,6 +123,8 @@ async def _lifespan(edge: Edge) -> AsyncIterator[None]:
         for task in kept:
             task.cancel()
         await asyncio.gather(*kept, return_exceptions=True)
-        await parts.refused.flush(ended=True)
-        await asyncio.to_thread(parts.nudges.stop)
-        await asyncio.to_thread(parts.close)
+        try:
+            await parts.refused.flush(ended=True)
+        finally:
+            await asyncio.to_thread(parts.nudges.stop)
+            await asyncio.to_thread(parts.close)

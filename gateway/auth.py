@@ -1,6 +1,7 @@
 """Who calls: API keys, their roles and the tenant they are bound to."""
 
 import hashlib
+import re
 import time
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -14,6 +15,8 @@ REMEMBERED_S: Final = 5.0
 """How long a key that was good is not asked for again: a revoked one may work for so long."""
 MOST_REMEMBERED: Final = 10_000
 _SCHEME: Final = "bearer "
+_FORM: Final = re.compile(r"cbg_[A-Za-z0-9_-]{43}")
+"""What is not of this form is refused without the database."""
 
 
 class KeyStore(Protocol):
@@ -61,7 +64,9 @@ class Auth:
         if authorization[: len(_SCHEME)].lower() != _SCHEME:
             raise Unauthenticated("send Authorization: Bearer <key>")
         clear = authorization[len(_SCHEME) :].strip()
-        digest = hashlib.sha256(clear.encode("utf-8", "surrogatepass")).digest()
+        if not _FORM.fullmatch(clear):
+            raise Unauthenticated("not an API key: cbg_ and 43 characters")
+        digest = hashlib.sha256(clear.encode()).digest()
         known = self._known.get(digest)
         if known is not None and self._clock() < known[0]:
             return known[1]

@@ -86,8 +86,8 @@ class ConsumerCalls:
         """Messages after the committed position."""
         consumer = await self._find(call)
         only = Filter(consumer.tenant, None, tuple(consumer.types))
-        query, gone = call.query, call.request.is_disconnected
-        found = await self._reader.pull(consumer.cursor, query.limit, only, query.wait, gone)
+        query, who, gone = call.query, call.key.id, call.request.is_disconnected
+        found = await self._reader.pull(consumer.cursor, query.limit, only, query.wait, who, gone)
         return json_bytes(found.body)
 
     async def commit(self, call: Call[Nothing, ByName, Commit]) -> Response:

@@ -14,6 +14,8 @@ from gateway.operations import Call, Nothing, Operation, answer
 from gateway.threads import Threads
 
 PATIENCE_S: Final = 4.0
+REMEMBERED_S: Final = 1.0
+"""How long readiness is told again without a new look: anybody may ask for it."""
 
 
 class Alive(msgspec.Struct, frozen=True):
@@ -39,22 +41,31 @@ class Health:
         self._checks = checks
         self._threads = threads
         self._metrics = metrics
+        self._look: asyncio.Task[Readiness] | None = None
+        self._until = 0.0
 
     async def live(self, _: Call[Nothing, Nothing, Nothing]) -> Response:
         """That the process answers, and nothing else."""
         return answer(Alive())
 
     async def ready(self, _: Call[Nothing, Nothing, Nothing]) -> Response:
-        """All parts that accepting and pulling need."""
-        names = list(self._checks)
-        found = dict(zip(names, await asyncio.gather(*map(self._check, names)), strict=True))
-        ready = all(state == "ok" for state in found.values())
-        return answer(Readiness(ready, found), 200 if ready else 503)
+        """All parts that accepting and pulling need; who asks meanwhile shares one look."""
+        now = asyncio.get_running_loop().time()
+        if self._look is None or (self._look.done() and now >= self._until):
+            self._look = asyncio.create_task(self._looked())
+        found = await asyncio.shield(self._look)
+        return answer(found, 200 if found.ready else 503)
 
     async def metrics(self, _: Call[Nothing, Nothing, Nothing]) -> Response:
         """Prometheus' text format."""
         body = await self._threads.run(self._metrics.exposition)
         return Response(body, media_type=CONTENT_TYPE_LATEST)
+
+    async def _looked(self) -> Readiness:
+        names = list(self._checks)
+        found = dict(zip(names, await asyncio.gather(*map(self._check, names)), strict=True))
+        self._until = asyncio.get_running_loop().time() + REMEMBERED_S
+        return Readiness(all(state == "ok" for state in found.values()), found)
 
     async def _check(self, name: str) -> str:
         try:
@@ -83,8 +94,8 @@ class Health:
                 method="GET",
                 path="/readyz",
                 roles=frozenset(),
-                summary="Database, key store and schema are fit",
-                text="503 with the same document while one is not.",
+                summary="Database, schema and keys are fit",
+                text="503 with the same document while one is not. A second old at most.",
                 answers={200: Readiness, 503: Readiness},
                 endpoint=self.ready,
             ),

@@ -72,7 +72,12 @@ class Messages:
         query = call.query
         only = Filter(tenant_of(call.key, query.tenant), query.connection, short_types(query.type))
         found = await self._reader.pull(
-            cursor_of(query.after), query.limit, only, query.wait, call.request.is_disconnected
+            cursor_of(query.after),
+            query.limit,
+            only,
+            query.wait,
+            call.key.id,
+            call.request.is_disconnected,
         )
         return json_bytes(found.body)
 

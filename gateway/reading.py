@@ -1,12 +1,13 @@
 """Reads the message log for the CRM core: opened, put in sequence, waited for."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import structlog
 
-from contracts.errors import KeyDestroyed, Tampered, UnknownKey, VaultError
+from contracts.errors import KeyDestroyed, Tampered, Unavailable, UnknownKey, VaultError
 from contracts.messages import with_sequence
 from gateway.fit import Fit
 from gateway.metrics import Metrics
@@ -21,6 +22,7 @@ log = structlog.get_logger()
 
 MOST: Final = 1_000
 LONGEST_S: Final = 30.0
+MOST_WAITING: Final = 1_000
 TOLD: Final = 20
 """The most positions that one line of the log names."""
 _MESSAGE: Final = Purpose.MESSAGE
@@ -66,6 +68,7 @@ class Reader:
         self._fit = fit
         self._wake = wake
         self._threads = threads
+        self._waiting: Counter[str] = Counter()
         self._pulled = metrics.pulled
         self._unreadable = metrics.unreadable
 
@@ -75,12 +78,14 @@ class Reader:
         limit: int,
         only: Filter,
         wait_s: float = 0.0,
+        who: str = "",
         gone: Callable[[], Awaitable[bool]] | None = None,
     ) -> Answer:
         """At most `limit` messages after `after`; with none there, wait up to `wait_s` for one.
 
-        `gone` tells whether the caller still listens. Raises `LogRestored`, `CursorExpired`,
-        `Unavailable` and, when the key store is another database's, `UnknownKey`.
+        `who` is the caller, of whose calls 1,000 may wait at once; `gone` tells whether the caller
+        still listens. Raises `LogRestored`, `CursorExpired`, `Unavailable` and, when the key store
+        is another database's, `UnknownKey`.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait_s
@@ -92,9 +97,20 @@ class Reader:
                 return answer
             after = answer.next
             if not answer.has_more:
-                await self._wake.wait(ticket, left)
+                await self._wait(who, ticket, left)
             if gone is not None and await gone():
                 return answer
+
+    async def _wait(self, who: str, ticket: asyncio.Event, seconds: float) -> None:
+        if self._waiting[who] >= MOST_WAITING:
+            raise Unavailable("too many calls of this key wait")
+        self._waiting[who] += 1
+        try:
+            await self._wake.wait(ticket, seconds)
+        finally:
+            self._waiting[who] -= 1
+            if not self._waiting[who]:
+                del self._waiting[who]
 
     def read(self, after: Cursor, limit: int, only: Filter) -> Answer:
         """One look, blocking. What was erased, or does not open, is left out; the cursor goes past

@@ -59,12 +59,11 @@ class Refused:
             span[1] = at_ms
             span[2] += 1
 
-    async def keep(self) -> None:
-        """Tell the store of spans that are over, for ever."""
-        while True:
-            await asyncio.sleep(LOOK_S)
-            if self._spans:
-                await self.flush()
+    async def look(self) -> None:
+        """One look: wait, and tell the store of spans that are over."""
+        await asyncio.sleep(LOOK_S)
+        if self._spans:
+            await self.flush()
 
     async def flush(self, *, ended: bool = False) -> bool:
         """Store the spans that are over, or all with `ended`; False while the store is away."""
@@ -81,9 +80,11 @@ class Refused:
         try:
             told = [Span(*key, *span) for key, span in over.items()]
             await asyncio.to_thread(self._store, told)
-        except GatewayError as error:
-            log.info("refused.not_stored", reason=error.reason, routes=len(over))
+        except BaseException as error:  # cancelled too; a gap told twice is one gap
             self._put_back(over)
+            if not isinstance(error, GatewayError):
+                raise
+            log.info("refused.not_stored", reason=error.reason, routes=len(over))
             return False
         return True
 

@@ -62,11 +62,15 @@ class RunKeys:
             raise KeyUnavailable("no run key for today: the key store does not answer")
         return run
 
-    async def keep(self) -> None:
-        """Make keys as they are needed, for ever; while one is missing, try again and again."""
-        while True:
-            complete = await self.renew()
-            await asyncio.sleep(LOOK_S if complete else RETRY_S)
+    async def look(self) -> None:
+        """One look: make what is needed, and wait until it is time for the next look."""
+        complete = await self.renew()
+        await asyncio.sleep(LOOK_S if complete else RETRY_S)
+
+    def check(self) -> bool:
+        """Whether deliveries can be sealed now. Raises `KeyUnavailable`."""
+        self.at(self._clock_ms())
+        return True
 
     async def renew(self) -> bool:
         """Make what is missing for today and, late in the day, tomorrow; True when all is there."""

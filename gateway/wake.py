@@ -17,6 +17,8 @@ RECHECK_S: Final = 1.5
 """How long a reader waits at most before it looks again by itself."""
 POLL_S: Final = 0.005
 RECONNECT_S: Final = 0.5
+PROBE_S: Final = 30.0
+"""How often a connection that listens is asked whether it is still there."""
 
 
 class Wake:
@@ -67,7 +69,7 @@ class Source(Protocol):
     """Calls `Wake.all` when the message log has grown."""
 
     async def run(self) -> None:
-        """For ever; ends by cancellation."""
+        """Without end; unexpected errors are the caller's, who runs it again."""
 
 
 def source(database_url: str, listen_url: str, wake: Wake) -> Source:
@@ -109,9 +111,21 @@ class PostgresqlSource:
             connection.add_termination_listener(lambda _: lost.set())
             await connection.add_listener(CHANNEL, lambda *_: self._wake.all())
             self._wake.all()
-            await lost.wait()
+            while not lost.is_set():
+                await _probe(connection, lost)
         finally:
             connection.terminate()
+
+
+async def _probe(connection: Any, lost: asyncio.Event) -> None:
+    """Wait until the connection is lost; after a while prove that it is not, as TCP alone may never
+    say so. Raises `TimeoutError` when nothing answers.
+    """
+    try:
+        async with asyncio.timeout(PROBE_S):
+            await lost.wait()
+    except TimeoutError:
+        await connection.execute("SELECT 1")
 
 
 class SqliteSource:

@@ -144,6 +144,22 @@ async def test_a_long_span_is_told_in_parts() -> None:
     assert [span.refused for span in store.spans] == [2]
 
 
+@pytest.mark.anyio
+async def test_an_unexpected_error_forgets_no_span() -> None:
+    clock, told = Clock(), []
+
+    def odd(spans: Sequence[Span]) -> None:
+        told.append(spans)
+        raise ValueError("odd")
+
+    refused = Refused(odd, clock)
+    refused.note("facebook", "1", clock.now)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="odd"):
+            await refused.flush(ended=True)
+    assert told[0] == told[1] != []
+
+
 def test_memory_is_bounded() -> None:
     refused = Refused(Store().add, Clock())
     for n in range(MOST_ROUTES + 500):

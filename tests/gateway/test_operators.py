@@ -48,6 +48,9 @@ async def test_what_is_no_key_is_refused(world: World, header: str) -> None:
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
+GOOD = "cbg_" + 43 * "x"
+
+
 class FakeKeys:
     """One key, and how often it was asked for."""
 
@@ -58,7 +61,7 @@ class FakeKeys:
 
     def authenticate(self, clear: str) -> ApiKey:
         self.asked += 1
-        if self.revoked or clear != "good":
+        if self.revoked or clear != GOOD:
             raise Unauthenticated("unknown or revoked API key")
         return self.key
 
@@ -67,15 +70,15 @@ async def test_a_key_is_remembered_for_five_seconds_at_most() -> None:
     keys, now = FakeKeys(), [0.0]
     auth = Auth(keys, Threads(1), Metrics(), lambda: now[0])
     for _ in range(3):
-        assert await auth.key("bearer good", CRM) == keys.key
+        assert await auth.key(f"bearer {GOOD}", CRM) == keys.key
     assert keys.asked == 1
     with pytest.raises(Forbidden):
-        await auth.key("Bearer good", OPERATOR)
+        await auth.key(f"Bearer {GOOD}", OPERATOR)
     keys.revoked = True
-    assert await auth.key("Bearer good", CRM) == keys.key
+    assert await auth.key(f"Bearer {GOOD}", CRM) == keys.key
     now[0] = REMEMBERED_S
     with pytest.raises(Unauthenticated):
-        await auth.key("Bearer good", CRM)
+        await auth.key(f"Bearer {GOOD}", CRM)
 
 
 async def test_keys_are_made_shown_once_and_revoked(world: World) -> None:
@@ -198,7 +201,8 @@ async def test_connections_show_their_account_to_their_tenant(world: World) -> N
 async def test_health_says_what_is_there(world: World) -> None:
     assert (await world.client.get("/healthz")).json() == {"status": "ok"}
     ready = await world.client.get("/readyz")
-    assert ready.json() == {"ready": True, "parts": {"database": "ok", "key_store": "ok"}}
+    parts = {"database": "ok", "key_store": "ok", "run_key": "ok"}
+    assert ready.json() == {"ready": True, "parts": parts}
     await world.deliver(text("100", "7", "hello"))
     metrics = (await world.client.get("/metrics")).text
     assert 'gateway_ingest_deliveries_total{endpoint="meta",result="stored"} 1.0' in metrics
