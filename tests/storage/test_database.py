@@ -11,6 +11,8 @@ import pytest
 import sqlalchemy as sa
 
 from contracts.errors import StoreUnavailable
+from storage.cursors import BEGINNING
+from storage.database import driver_cursor
 from storage.inbox_writers import inbox_writer
 from storage.schema import leases, run_keys
 from tests.rig import Rig, run_key, stored
@@ -35,6 +37,15 @@ def test_a_read_within_a_read_is_no_deadlock(rig: Rig) -> None:
     with rig.database.read() as outer, rig.database.read() as inner:
         count = sa.select(sa.func.count()).select_from(leases)
         assert outer.scalar(count) == inner.scalar(count)
+
+
+@pytest.mark.parametrize("lacks", ["SELECT 1 FROM nowhere", "SELECT nothing FROM leases"])
+def test_a_schema_older_than_the_build_is_a_store_that_is_away(rig: Rig, lacks: str) -> None:
+    with pytest.raises(StoreUnavailable), rig.database.read() as connection:
+        connection.exec_driver_sql(lacks)
+    with pytest.raises(StoreUnavailable), rig.database.read() as connection:
+        driver_cursor(connection).execute(lacks)
+    assert rig.log.head() == BEGINNING
 
 
 def test_errors_show_no_values(rig: Rig) -> None:
