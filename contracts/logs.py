@@ -28,7 +28,7 @@ CONTENT: Final = frozenset(
 
 _IN_TEXT: Final = (
     (re.compile(r"\b(bearer)\s+\S+", re.IGNORECASE), rf"\1 {MASK}"),
-    (re.compile(r"://[^\s/@]+@"), f"://{MASK}@"),
+    (re.compile(r"://[^\s@]+@"), f"://{MASK}@"),
     (re.compile(r"([?&]\w*(?:token|secret|key|code|signature)=)[^\s&]+"), rf"\1{MASK}"),
     (re.compile(r"\bcbg_[\w-]{8,}|\bEAA[A-Za-z0-9]{12,}"), MASK),
 )

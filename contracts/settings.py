@@ -2,9 +2,10 @@
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -14,6 +15,13 @@ from contracts.errors import Misconfigured
 from contracts.tokens import parse_secret
 
 S = TypeVar("S", bound=msgspec.Struct)
+
+
+_WEB: Final = ("public_url", "sandbox_url")
+_URLS: Final = (*_WEB, "database_url", "database_listen_url", "keystore_url", "broker_url")
+_OTHERS: Final = re.compile(r"GATEWAY_(TEST_.*|URL|KEY|SERVICE_.*|PORT(_.*)?)")
+"""Not settings of ours: those of tests, those of the client's example, and what Kubernetes puts
+into the environment beside a service called `gateway`."""
 
 
 class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{field.upper()}"):
@@ -42,6 +50,8 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{fiel
     """How long a killed worker's lanes wait for the next one; longer than any turn may take."""
 
     def __post_init__(self) -> None:
+        for name in _URLS:
+            _check_url(f"GATEWAY_{name.upper()}", getattr(self, name), web=name in _WEB)
         if self.sandbox_url and not is_loopback(self.public_url):
             raise Misconfigured("GATEWAY_SANDBOX_URL needs a loopback GATEWAY_PUBLIC_URL")
         if self.raw_days < 1:
@@ -86,6 +96,16 @@ def load(kind: type[S], environ: Mapping[str, str]) -> S:
         raise Misconfigured(str(error)) from None
 
 
+def unknown(environ: Mapping[str, str]) -> list[str]:
+    """Names in `environ` that begin as our settings do and are none: misspelt, or of another
+    version.
+    """
+    fields = {field.encode_name for field in msgspec.structs.fields(Settings)}
+    known = fields | {f"{name}_FILE" for name in fields}
+    ours = (name for name in environ if name.startswith("GATEWAY_") and not _OTHERS.fullmatch(name))
+    return sorted(name for name in ours if name not in known)
+
+
 def environment(path: Path = Path(".env")) -> dict[str, str]:
     """The process environment over the values of `.env` (python-dotenv's format)."""
     from_file = {name: value for name, value in dotenv_values(path).items() if value is not None}
@@ -101,6 +121,19 @@ def is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _check_url(name: str, url: str | None, *, web: bool) -> None:
+    """Raises `Misconfigured`; the text leaves out the URL, which may hold a password."""
+    if url is None:
+        return
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for what is no port
+    except ValueError:
+        raise Misconfigured(f"{name}: its host or port cannot be read") from None
+    if web and not (parts.scheme in ("http", "https") and parts.hostname):
+        raise Misconfigured(f"{name} must be http://host or https://host")
 
 
 def _from_file(name: str, environ: Mapping[str, str]) -> str | None:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Final, NamedTuple
 
+STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""SIGHUP comes when the terminal is closed: then nobody is there for the programs to write to."""
 GRACE_S: Final = 15.0
 """How long a program may take to stop before it is killed."""
 FIRST_PAUSE_S: Final = 0.2
@@ -77,7 +79,7 @@ class _Running:
 
 
 class Supervisor:
-    """Runs programs until SIGTERM or SIGINT. One thread, so that children may be prepared in it."""
+    """Runs programs until SIGTERM, SIGINT or SIGHUP. One thread, so that children may be prepared in it."""
 
     def __init__(
         self,
@@ -129,7 +131,7 @@ class Supervisor:
 
     def _take_signals(self, woken: socket.socket) -> None:
         numbers = set(woken.recv(64))
-        self._signals += numbers & {signal.SIGTERM, signal.SIGINT}
+        self._signals += numbers & set(STOPPING)
 
     def _read(self, running: _Running) -> bool:
         """One read; False when there is nothing now."""
@@ -187,7 +189,7 @@ class Supervisor:
         theirs, ours = socket.socketpair()
         for end in (theirs, ours):
             end.setblocking(False)
-        watched = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+        watched = (*STOPPING, signal.SIGCHLD)
         before = {number: signal.signal(number, _arrives_by_socket) for number in watched}
         previous = signal.set_wakeup_fd(ours.fileno(), warn_on_full_buffer=False)
         self._selector.register(theirs, selectors.EVENT_READ, theirs)

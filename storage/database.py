@@ -140,7 +140,11 @@ def _sqlite(url: str, pool_size: int) -> tuple[sa.Engine, Turn]:
         raise Misconfigured(
             "GATEWAY_DATABASE_URL: an in-memory database cannot be shared by processes"
         )
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        names = "GATEWAY_DATA_DIR or GATEWAY_DATABASE_URL"
+        raise Misconfigured(f"{names}: {error.strerror}: {path.parent}") from None
     engine = sa.create_engine(
         f"sqlite:///{path}",
         hide_parameters=True,
@@ -177,7 +181,10 @@ def prepare_sqlite(raw: Any) -> None:
 
 
 def _postgresql(url: str, pool_size: int) -> sa.Engine:
-    address = sa.make_url(url).set(drivername="postgresql+psycopg")
+    try:
+        address = sa.make_url(url).set(drivername="postgresql+psycopg")
+    except (sa.exc.ArgumentError, ValueError):
+        raise Misconfigured("GATEWAY_DATABASE_URL cannot be read") from None
     return sa.create_engine(
         address,
         hide_parameters=True,

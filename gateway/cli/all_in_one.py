@@ -17,7 +17,7 @@ from contracts.settings import Settings, environment, load
 from gateway.cli.database import set_up
 from gateway.cli.demo import Demo
 from gateway.cli.output import note
-from gateway.cli.parts import parts
+from gateway.cli.parts import make_data_dir, parts
 from gateway.supervisor import Program, Supervisor
 
 _PORT_WAIT_S: Final = 2.0
@@ -34,7 +34,7 @@ def run_all(host: str, port: int, *, with_sandbox: bool, sandbox_port: int | Non
     """
     environ = {name: value for name, value in environment().items() if value}
     environ.setdefault("GATEWAY_PUBLIC_URL", f"http://localhost:{port}")
-    data_dir = _make(load(Settings, environ).data_dir)
+    data_dir = make_data_dir(load(Settings, environ).data_dir)
     note(f"Starting, with everything under {data_dir}/")
     near = _LOOPBACK if host in _EVERYWHERE else host
     with _only_one(data_dir):
@@ -58,19 +58,14 @@ def run_all(host: str, port: int, *, with_sandbox: bool, sandbox_port: int | Non
     note("Stopped.")
 
 
-def _make(data_dir: Path) -> Path:
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise Misconfigured(f"GATEWAY_DATA_DIR: {error.strerror}: {data_dir}") from None
-    return data_dir
-
-
 @contextmanager
 def _only_one(data_dir: Path) -> Iterator[None]:
     """Refuse a second run over the same data; the kernel lets go when this process ends."""
     path = data_dir / "run.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Misconfigured(f"GATEWAY_DATA_DIR: {error.strerror}: {path}") from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

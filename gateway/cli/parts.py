@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contracts.errors import Misconfigured
@@ -13,6 +14,15 @@ if TYPE_CHECKING:
     from gateway.fit import Fit
     from storage.database import Database
     from token_vault import Vault
+
+
+def make_data_dir(data_dir: Path) -> Path:
+    """The data directory, made when it is not there. Raises `Misconfigured`."""
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Misconfigured(f"GATEWAY_DATA_DIR: {error.strerror}: {data_dir}") from None
+    return data_dir
 
 
 class Parts:

@@ -2,11 +2,14 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
-from gateway.cli.parts import parts
+from contracts.settings import Settings, unknown
+from gateway.cli.output import note
+from gateway.cli.parts import make_data_dir, parts
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
@@ -51,19 +54,20 @@ def serve(host: Host = "127.0.0.1", port: Port = 8080) -> None:
     from contracts import logs
     from gateway.serve import serve as serve_edge
 
-    with parts() as built:
-        settings, environ = built.settings, built.environ
+    settings, environ = _settings()
     logs.configure(settings.log_format, settings.log_level)
     serve_edge(settings, environ, host, port)
 
 
 def worker() -> None:
     """A worker: drains the inbox into the message log, and does what is ordered."""
+    _settings()
     _become("workers", "worker")
 
 
 def schedule() -> None:
     """The scheduler: orders what is due. One is enough; two do no harm."""
+    _settings()
     _become("workers", "schedule")
 
 
@@ -89,6 +93,17 @@ def sandbox_commands() -> None:
 def sandbox_serve(context: typer.Context) -> None:
     """Serve the sandbox; takes the options of `python -m sandbox serve`."""
     _become("sandbox", "serve", *context.args)
+
+
+def _settings() -> tuple[Settings, Mapping[str, str]]:
+    """Settings and environment of a process that starts. Raises `Misconfigured`; only warns of what
+    is no setting, because an older version may not know a newer one's.
+    """
+    with parts() as built:
+        make_data_dir(built.settings.data_dir)
+        for name in unknown(built.environ):
+            note(f"gateway: {name} is no setting, and is ignored")
+        return built.settings, built.environ
 
 
 def _become(module: str, *arguments: str) -> None:

@@ -42,6 +42,7 @@ def lines() -> Iterator[Lines]:
         ("request_body", "abc"),
         ("detail", "Bearer abc"),
         ("detail", "connect to postgresql://me:abc@db/gateway"),
+        ("detail", "connect to postgresql://me:a/abc@db/gateway"),
         ("detail", "GET https://graph.example/me?access_token=abc&fields=id"),
         ("detail", {"nested": [{"phone": "abc"}]}),
         ("detail", Secret("abc")),

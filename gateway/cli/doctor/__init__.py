@@ -12,6 +12,7 @@ from gateway.cli.output import write_json
 from gateway.cli.parts import Parts, parts
 
 CHECKS: Final[Sequence[tuple[str, Check]]] = (
+    ("settings", machine.names),
     ("public address", public.address),
     ("robots.txt", public.robots),
     ("providers", providers.settings),

@@ -1,16 +1,25 @@
-"""This machine: its disk."""
+"""This machine: its environment and its disk."""
 
 import shutil
 from collections.abc import Iterator
 from typing import Final
 
 from contracts.errors import Misconfigured
+from contracts.settings import unknown
 from gateway.cli.doctor.finding import Finding, fault, ok, warn
 from gateway.cli.parts import Parts
 
 GIB: Final = 1 << 30
 WARN_BELOW: Final = 2 * GIB
 FAULT_BELOW: Final = GIB // 4
+
+
+def names(built: Parts) -> Iterator[Finding]:
+    """Whether every name that begins as our settings do is one."""
+    for name in (wrong := unknown(built.environ)):
+        yield fault("settings", f"{name} is no setting, and is ignored", "see .env.example")
+    if not wrong:
+        yield ok("settings", "every GATEWAY_ name is known")
 
 
 def disk(built: Parts) -> Iterator[Finding]:

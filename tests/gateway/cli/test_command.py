@@ -53,6 +53,10 @@ def test_wrong_usage_exits_with_2(gateway: Gateway, arguments: tuple[str, ...]) 
     ("settings", "said"),
     [
         ({"GATEWAY_DATABASE_URL": "mysql://host/db"}, "GATEWAY_DATABASE_URL"),
+        ({"GATEWAY_DATABASE_URL": "postgresql://u@h:notaport/x"}, "GATEWAY_DATABASE_URL"),
+        ({"GATEWAY_PUBLIC_URL": "http://[bad"}, "GATEWAY_PUBLIC_URL"),
+        ({"GATEWAY_PUBLIC_URL": "gateway.example"}, "GATEWAY_PUBLIC_URL"),
+        ({"GATEWAY_DATA_DIR": "/proc/x"}, "GATEWAY_DATA_DIR"),
         ({"GATEWAY_RAW_DAYS": "many"}, "GATEWAY_RAW_DAYS"),
         ({"GATEWAY_KEK_URI": "file:x"}, "GATEWAY_KEK_URI"),
         ({"GATEWAY_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}, "store-unavailable"),

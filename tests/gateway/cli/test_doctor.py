@@ -130,6 +130,13 @@ def test_robots_must_let_providers_deliver(rig: Rig, site: tuple[str, bool]) -> 
     assert finding.level == ("ok" if allowed else "fault")
 
 
+def test_a_misspelt_setting_is_a_fault(rig: Rig) -> None:
+    wrong = _levels(_environ(rig, GATEWAY_RAW_DAY="3", GATEWAY_TEST_X="1", GATEWAY_KEK_URI_FILE=""))
+    [finding] = wrong["settings"]
+    assert (finding.level, "GATEWAY_RAW_DAY " in finding.detail) == ("fault", True)
+    assert [one.level for one in _levels(_environ(rig))["settings"]] == ["ok"]
+
+
 def test_a_keyring_that_others_may_read_is_a_fault(rig: Rig) -> None:
     (rig.settings.data_dir / "keyring.json").chmod(0o644)
     found = _levels(_environ(rig))

@@ -79,7 +79,7 @@ def test_a_killed_program_starts_again(supervise: Supervise) -> None:
     eventually(lambda: len(_pids(supervisor.output())) == 2)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_stops_them_all(supervise: Supervise, number: signal.Signals) -> None:
     supervisor = supervise(a=SLEEPS, b=PARENT)
     eventually(lambda: len(_pids(supervisor.output())) == 3)
