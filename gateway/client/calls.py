@@ -1,6 +1,7 @@
 """One call to the gateway: retried while that may help, its problems raised as our errors."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
@@ -113,7 +114,8 @@ class Calls:
         patience_s: float | None = None,
     ) -> T:
         """The answer as `kind`. Raises the problem it is told, and `Unavailable` when the gateway
-        is away for longer than `patience_s` (default: the client's own).
+        is away for longer than `patience_s` (default: the client's own; infinite: for ever, and
+        any 5xx is tried again).
         """
         request = self._http.build_request(
             method,
@@ -123,7 +125,8 @@ class Calls:
             timeout=httpx.Timeout(_ANSWER_S, read=wait_s + _ANSWER_S),
         )
         patience_s = self._patience_s if patience_s is None else patience_s
-        answer = self._retrying(patience_s)(self._send, request)
+        send = self._send if patience_s < math.inf else self._send_in_any_case
+        answer = self._retrying(patience_s)(send, request)
         try:
             return msgspec.json.decode(answer.content, type=kind)
         except msgspec.MsgspecError as error:
@@ -154,6 +157,13 @@ class Calls:
         if not answer.is_success:
             raise _error(answer)
         return answer
+
+    def _send_in_any_case(self, request: httpx.Request) -> httpx.Response:
+        """For those who wait however long: also a fault of the gateway may be mended meanwhile."""
+        try:
+            return self._send(request)
+        except Unavailable as error:
+            raise _TryAgain(str(error)) from error
 
 
 def _error(answer: httpx.Response) -> GatewayError:

@@ -73,11 +73,12 @@ class Gateway:
         as finished when the next one is asked for, and only what is finished is committed: at the
         end of each page of `limit`, every few seconds in between, and when the loop is left. After
         an error or a crash the unfinished message comes again, after a crash also others of its
-        page: their ids tell. While the gateway is away it waits, however long.
+        page: their ids tell. While the gateway is away, or fails, it waits, however long, also for
+        its first call; the log of `gateway.client` tells.
 
         Raises `LogRestored` and `CursorExpired`, after which `resume` goes on.
         """
-        committed = self.put_consumer(name, types=types, tenant=tenant, start=start).cursor
+        committed = self._put(name, types, tenant, start, math.inf).cursor
         while True:
             page = self._pull(name, limit, wait, math.inf)
             yield from self._work(name, page)
@@ -101,10 +102,7 @@ class Gateway:
         start: str = "beginning",
     ) -> Consumer:
         """Make the consumer unless it is there. Raises `Conflict` when it reads something else."""
-        body: dict[str, Any] = {"start": start, "types": list(types)}
-        if tenant is not None:
-            body["tenant"] = tenant
-        return self._calls.call(Consumer, "PUT", _consumer(name), body=body)
+        return self._put(name, types, tenant, start, None)
 
     def consumer(self, name: str) -> Consumer:
         """Position and lag. Raises `NotFound`."""
@@ -156,25 +154,44 @@ class Gateway:
                 yield message
                 finished.append(message.id)
                 if time.monotonic() - told_at > COMMIT_EVERY_S:
-                    self._commit_part(name, finished[told:], _CLOSING_S)
-                    told, told_at = len(finished), time.monotonic()
+                    told += self._commit_part(name, finished[told:], _CLOSING_S)
+                    told_at = time.monotonic()
         except GeneratorExit:
             if len(finished) > told:
                 self._commit_part(name, finished[told:], _CLOSING_S)
             raise
 
-    def _commit_part(self, name: str, finished: Sequence[str], patience_s: float) -> None:
+    def _commit_part(self, name: str, finished: Sequence[str], patience_s: float) -> int:
         """Commit behind the last of `finished`, the first messages after the committed position.
 
         A page names the cursor of its end alone: a page as long as what is finished ends there.
-        When the gateway is away the messages come again, which is as safe.
+        Returns how many of them were committed. When the gateway is away none are, and they come
+        again, which is as safe.
         """
         try:
             page = self._pull(name, len(finished), 0, patience_s)
-            if {message.id for message in page.messages} <= set(finished):
-                self._commit(name, page.next, False, patience_s)
+            ids = [message.id for message in page.messages]
+            if not set(ids) <= set(finished):
+                return 0
+            self._commit(name, page.next, False, patience_s)
         except GatewayError as error:
             log.warning("finished messages are not committed, they come again: %s", error)
+            return 0
+        return finished.index(ids[-1]) + 1 if ids else 0
+
+    def _put(
+        self,
+        name: str,
+        types: Sequence[str],
+        tenant: str | None,
+        start: str,
+        patience_s: float | None,
+    ) -> Consumer:
+        body: dict[str, Any] = {"start": start, "types": list(types)}
+        if tenant is not None:
+            body["tenant"] = tenant
+        path = _consumer(name)
+        return self._calls.call(Consumer, "PUT", path, body=body, patience_s=patience_s)
 
     def _pull(self, name: str, limit: int, wait: int, patience_s: float | None) -> Page:
         return self._calls.page(

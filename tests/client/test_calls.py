@@ -99,11 +99,20 @@ def test_patience_ends() -> None:
     assert len(script.requests) == 1
 
 
-def test_consuming_is_patient_for_ever() -> None:
+@pytest.mark.parametrize(
+    "answers",
+    [
+        (_ok(), httpx.ConnectError("refused")),
+        (httpx.ConnectError("refused"),),
+        (httpx.Response(500, text="oops"),),
+        (_problem(503, "unknown-key"),),
+    ],
+)
+def test_consuming_is_patient_for_ever(answers: tuple[httpx.Response | Exception, ...]) -> None:
     class Enough(Exception):
         """The test has seen enough."""
 
-    script = Script(_ok(), httpx.ConnectError("refused"))
+    script = Script(*answers)
 
     def sleep(seconds: float) -> None:
         script.pauses.append(seconds)

@@ -5,6 +5,7 @@ import sys
 import threading
 from pathlib import Path
 
+import httpx
 import pytest
 import sqlalchemy as sa
 
@@ -26,6 +27,17 @@ from tests.conftest import Spawn
 from tests.processes import eventually
 
 ROOT = Path(__file__).parents[2]
+
+
+class Away(httpx.HTTPTransport):
+    """A network that is away when it is told to be."""
+
+    now = False
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if self.now:
+            raise httpx.ConnectError("away")
+        return super().handle_request(request)
 
 
 def _take(client: Gateway, count: int, name: str = "crm") -> list[str]:
@@ -114,6 +126,25 @@ def test_a_slow_page_is_committed_in_between(
     assert _left(client) == ["three"]
     stream.close()
     assert _left(client) == ["three"]
+
+
+def test_what_could_not_be_committed_is_committed_with_the_next(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commits in between fail; the one when the loop is left holds all that is finished."""
+    monkeypatch.setattr(consuming, "COMMIT_EVERY_S", 0.0)
+    monkeypatch.setattr(consuming, "_CLOSING_S", 0.0)
+    edge.receive("one", "two", "three", "four")
+    away = Away()
+    with Gateway(edge.url, edge.key, transport=away) as client:
+        stream = client.consume("crm")
+        next(stream)
+        away.now = True
+        next(stream), next(stream)
+        away.now = False
+        next(stream)
+        assert _left(client) == ["four"]
+        stream.close()
 
 
 def test_what_was_erased_in_a_page_is_no_obstacle(edge: Edge, client: Gateway) -> None:
