@@ -2,8 +2,8 @@
 due.
 """
 
-from collections import Counter
 import time
+from collections import Counter
 from datetime import date, timedelta
 from typing import Any, Final
 
