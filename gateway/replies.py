@@ -11,6 +11,9 @@ RETRY_AFTER_S: Final = 1
 
 Headers = list[tuple[bytes, bytes]]
 
+_AGAIN: Final[Headers] = [(b"retry-after", b"%d" % RETRY_AFTER_S)]
+_ENDS: Final[Headers] = [(b"connection", b"close")]
+
 
 class Reply(NamedTuple):
     """An answer made once and sent many times: as ASGI messages, and as HTTP/1.1 after its date."""
@@ -44,7 +47,9 @@ STRANGER: Final = _refusal(403, "bad-signature", "Not the provider's handshake")
 UNKNOWN: Final = _refusal(404, "not-found", "Nothing is delivered here")
 METHOD: Final = _refusal(405, "method-not-allowed", "Only GET and POST", [(b"allow", b"GET, POST")])
 QUERY: Final = _refusal(400, "invalid", "The query cannot be read")
-TOO_LARGE: Final = _refusal(413, "too-large", "More than 4 MiB", [(b"connection", b"close")])
-AWAY: Final = _refusal(
-    503, "unavailable", "Not stored; deliver again", [(b"retry-after", b"%d" % RETRY_AFTER_S)]
-)
+TOO_LARGE: Final = _refusal(413, "too-large", "More than 4 MiB", _ENDS)
+AWAY: Final = _refusal(503, "unavailable", "Not stored; deliver again", _AGAIN)
+CROWDED: Final = _refusal(503, "unavailable", "Too much at once", [*_AGAIN, *_ENDS])
+LATE: Final = _refusal(408, "timeout", "The request did not come in time", _ENDS)
+LONG: Final = _refusal(431, "too-large", "More than 100 headers, or 64 KiB", _ENDS)
+NOT_HTTP: Final = _refusal(400, "invalid", "Not a request of HTTP", _ENDS)

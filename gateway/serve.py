@@ -1,6 +1,7 @@
 """Runs the edge in this process until it is told to stop."""
 
 import gc
+import resource
 import socket
 from collections.abc import Mapping
 from functools import partial
@@ -12,10 +13,13 @@ from starlette.types import ASGIApp
 from contracts.logs import configure
 from contracts.settings import Settings
 from gateway.app import Edge, create_app
+from gateway.limits import CONNECTIONS, Limits
 from gateway.protocol import EdgeProtocol
 
 GRACE_S: Final = 10
 """How long requests may take to end after SIGTERM."""
+SPARE_FILES: Final = 64
+"""Files that the process needs beside its connections."""
 KEEP_ALIVE_S: Final = 75
 """Longer than a load balancer's usual 60 s, so that it never meets a connection just closed."""
 
@@ -58,7 +62,8 @@ def server_config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
     """How the edge is served; the benchmarks serve their yardstick the same way."""
     http: Any = "httptools"
     if isinstance(app, Edge):
-        http = partial(EdgeProtocol, webhooks=app.parts.webhooks)
+        limits = Limits(app.parts.metrics, connections=_most_connections())
+        http = partial(EdgeProtocol, webhooks=app.parts.webhooks, limits=limits)
     return uvicorn.Config(
         app,
         host=host,
@@ -74,3 +79,9 @@ def server_config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )
+
+
+def _most_connections() -> int:
+    """As many as there are files for: who cannot be accepted cannot be refused either."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CONNECTIONS if files < 0 else max(1, min(CONNECTIONS, files - SPARE_FILES))

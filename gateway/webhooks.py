@@ -5,22 +5,24 @@ A raw ASGI endpoint: nothing is read from the database here, and nothing is pars
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from typing import Any, Final
+from functools import cache, partial
+from typing import Final
 
 import msgspec
 import structlog
 from starlette.types import Receive, Scope, Send
 
 from contracts.connector import Delivery, Endpoint, Item, VerifiedDelivery
-from contracts.errors import BadSignature, InvalidInput, MalformedDelivery, Unavailable
+from contracts.errors import BadSignature, GatewayError, InvalidInput, MalformedDelivery
 from contracts.messages import clean_text
-from gateway import replies
+from gateway import bodies, replies
+from gateway.bodies import Bodies, Body
 from gateway.metrics import Metrics
 from gateway.query import parse_pairs
 from gateway.refused import Refused
 from gateway.replies import Headers, Reply
 from gateway.run_keys import RunKeys
+from gateway.seldom import Seldom
 from storage.database import now_ms
 from storage.inbox import Inbox, NewItem
 from storage.lanes import lane_of
@@ -28,22 +30,10 @@ from storage.lanes import lane_of
 log = structlog.get_logger()
 
 PREFIX: Final = "/webhooks/"
-BODY_CAP: Final = 4 << 20
-DRAIN_CAP: Final = 16 << 20
-"""How much of a body beyond the cap is read and thrown away, so that its sender gets the answer."""
 
 Answer = Callable[[Reply], None]
 
-
 _encode: Final = msgspec.msgpack.Encoder().encode
-
-
-class _Disconnected(Exception):
-    """The sender left before its body was complete."""
-
-
-class _TooLarge(Exception):
-    """The body is beyond the cap."""
 
 
 class _Counters:
@@ -68,12 +58,13 @@ class Pending:
     `cancel` it when the sender has left: what is not in a batch by then is not stored.
     """
 
-    __slots__ = ("_answer", "_at_ms", "_done", "_items", "_webhooks", "count")
+    __slots__ = ("_answer", "_at_ms", "_done", "_routes", "_webhooks", "count")
 
     def __init__(
         self, webhooks: "Webhooks", count: _Counters, items: list[Item], at_ms: int, answer: Answer
     ) -> None:
-        self._webhooks, self.count, self._items = webhooks, count, items
+        self._webhooks, self.count = webhooks, count
+        self._routes = [(item.provider, item.route) for item in items]
         self._at_ms, self._answer, self._done = at_ms, answer, False
 
     def done(self) -> bool:
@@ -82,24 +73,30 @@ class Pending:
 
     def cancel(self) -> None:
         """The sender has left."""
-        self._done = True
+        if not self._done:
+            self._done = True
+            self.count.disconnected()
 
     def set_result(self, _: None, /) -> None:
         """It is durable: acknowledge it."""
         self._done = True
         self.count.stored()
-        for item in self._items:
-            self._webhooks.stored_of(item.provider)()
+        for route in self._routes:
+            self._webhooks.stored_of(route[0])()
         self._answer(replies.STORED)
 
     def set_exception(self, error: BaseException, /) -> None:
         """It is not stored: say so, and remember whom it concerned."""
         self._done = True
+        provider = self._routes[0][0]
+        reason = error.reason if isinstance(error, GatewayError) else "fault"
         if isinstance(error, InvalidInput):
-            log.error("webhook.store_refused", provider=self._items[0].provider)
+            log.error("webhook.store_refused", provider=provider, reason=reason, cause=str(error))
+        else:
+            self._webhooks.not_stored.note(provider=provider, reason=reason)
         self.count.refused()
-        for item in self._items:
-            self._webhooks.refused.note(item.provider, item.route, self._at_ms)
+        for route in self._routes:
+            self._webhooks.refused.note(*route, self._at_ms)
         self._answer(replies.AWAY)
 
 
@@ -122,6 +119,8 @@ class Webhooks:
         self._inbox = inbox
         self._run_keys = run_keys
         self.refused = refused
+        self.bodies = Bodies()
+        self.not_stored = Seldom("webhook.not_stored")
         self.stored_of = cache(lambda provider: metrics.items.labels(provider).inc)
 
     @property
@@ -143,6 +142,14 @@ class Webhooks:
         if reply is not None:
             await send(reply.start)
             await send(reply.body)
+
+    def left(self, path: str) -> None:
+        """The sender of a delivery left before its body was complete."""
+        self._endpoints[path][1].disconnected()
+
+    def crowded(self, path: str) -> None:
+        """A delivery was refused because too many bodies were coming at the time."""
+        self._endpoints[path][1].refused()
 
     def accept(self, path: str, headers: Headers, body: bytes, answer: Answer) -> Pending | None:
         """Take a complete POST to one of `paths`; `answer` is called once: now, or when stored.
@@ -180,29 +187,44 @@ class Webhooks:
                 for item in items
             ]
             self._inbox.submit(key, rows, pending)
-        except (Unavailable, InvalidInput) as error:
+        except GatewayError as error:
+            pending.set_exception(error)
+        except Exception as error:
+            log.exception("webhook.store_failed")
             pending.set_exception(error)
         return pending
 
     async def _receive(
         self, path: str, count: _Counters, headers: Headers, receive: Receive
     ) -> Reply | None:
+        body = Body(self.bodies)
         try:
-            body = await _body(dict(headers), receive)
-        except _Disconnected:
+            await bodies.read(body, dict(headers), receive)
+            answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+            pending = self.accept(path, headers, body.whole(), partial(_tell, answered))
+        except bodies.Disconnected:
             count.disconnected()
             return None
-        except _TooLarge:
+        except bodies.TooLarge:
             count.too_large()
             return replies.TOO_LARGE
-        answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        pending = self.accept(path, headers, body, answered.set_result)
+        except bodies.TooMany:
+            count.refused()
+            return replies.CROWDED
+        finally:
+            body.drop()
         try:
             return await answered
         except asyncio.CancelledError:
             if pending is not None:
                 pending.cancel()
             raise
+
+
+def _tell(answered: asyncio.Future[Reply], reply: Reply) -> None:
+    """Who was cancelled wants no answer; in this round of the loop its delivery does not know."""
+    if not answered.done():
+        answered.set_result(reply)
 
 
 def _sealed(
@@ -238,49 +260,3 @@ def _greet(endpoint: Endpoint, query_string: bytes) -> Reply:
     plain = (b"content-type", b"text/plain; charset=utf-8")
     nosniff = (b"x-content-type-options", b"nosniff")
     return replies.reply(200, [plain, nosniff], answer.encode("utf-8", "replace"))
-
-
-async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-    """The whole body. Raises `_TooLarge` and `_Disconnected`."""
-    if declared_size(headers.get(b"content-length", b"")) > BODY_CAP:
-        if b"expect" not in headers:
-            await _discard(receive)
-        raise _TooLarge
-    message: Any = await receive()
-    if message["type"] == "http.disconnect":
-        raise _Disconnected
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False) and len(body) <= BODY_CAP:
-        return body
-    return await _rest(bytearray(body), message.get("more_body", False), receive)
-
-
-def declared_size(content_length: bytes) -> int:
-    """The bytes that a body is said to have; 0 when nothing is said."""
-    return int(content_length) if content_length.isdigit() and len(content_length) < 20 else 0
-
-
-async def _rest(body: bytearray, more: bool, receive: Receive) -> bytes:
-    while more and len(body) <= BODY_CAP:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _Disconnected
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    if len(body) > BODY_CAP:
-        if more:
-            await _discard(receive)
-        raise _TooLarge
-    return bytes(body)
-
-
-async def _discard(receive: Receive) -> None:
-    """Read what still comes, up to `DRAIN_CAP` bytes, and keep none of it."""
-    read = 0
-    while read < DRAIN_CAP:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _Disconnected
-        read += len(message.get("body", b""))
-        if not message.get("more_body", False):
-            return

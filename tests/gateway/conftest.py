@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.gateway.edges import FakeJobs, World, running
+from tests.gateway.lines import Site, serving
 from tests.rig import Rig
 
 
@@ -22,3 +23,10 @@ async def world(rig: Rig) -> AsyncIterator[World]:
     """A running edge over the rig."""
     async with running(rig, FakeJobs()) as world:
         yield world
+
+
+@pytest.fixture
+def site(sqlite_url: str, tmp_path: Path) -> Iterator[Site]:
+    """An edge behind a real socket."""
+    with serving(sqlite_url, tmp_path) as served:
+        yield served

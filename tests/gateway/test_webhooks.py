@@ -7,14 +7,16 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 import sqlalchemy as sa
 
 from contracts.connector import Item
 from contracts.errors import KeyUnavailable, StoreUnavailable
+from gateway.bodies import BODY_CAP
 from gateway.run_keys import DAY_MS, GRACE_MS, RunKeys
-from gateway.webhooks import BODY_CAP
 from storage.database import now_ms
 from storage.inbox import NewItem, RunKey
 from storage.lanes import lane_of
@@ -233,6 +235,45 @@ async def test_while_the_store_is_away_nothing_is_acknowledged_and_the_span_is_t
     assert gap.reason == "refused"
     assert gap.from_ms <= gap.until_ms <= now_ms()
     assert world.counted("ingest_deliveries_total", endpoint="meta", result="refused") == 3
+
+
+class HeldWriter(AwayWriter):
+    """A store that answers when it is let."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.away, self.asked, self.open = False, asyncio.Event(), asyncio.Event()
+
+    async def write(self, key: RunKey, items: Sequence[NewItem]) -> None:
+        self.asked.set()
+        await self.open.wait()
+        await super().write(key, items)
+
+
+async def test_a_request_cancelled_while_it_is_told_keeps_no_neighbour_waiting(
+    world: World,
+) -> None:
+    writer, gathering = HeldWriter(world), world.edge.parts.inbox
+    first = asyncio.create_task(world.deliver(text("100", "7", "first")))
+    await writer.asked.wait()
+    later = [asyncio.create_task(world.deliver(text("100", "7", str(n)))) for n in range(3)]
+    async with asyncio.timeout(5):
+        while len(gathering._queue) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    tell = gathering._tell
+
+    def cancel_and_tell(batch: Sequence[Any], items: Sequence[NewItem]) -> None:
+        if len(batch) == 3:
+            later[0].cancel()
+        tell(batch, items)
+
+    gathering._tell = cancel_and_tell  # type: ignore[method-assign]
+    writer.open.set()
+    async with asyncio.timeout(5):
+        outcomes = await asyncio.gather(first, *later, return_exceptions=True)
+    assert isinstance(outcomes[1], asyncio.CancelledError)
+    answered = [one.status_code for one in outcomes if isinstance(one, httpx.Response)]
+    assert answered == [200, 200, 200]
 
 
 async def test_a_broker_that_is_away_holds_nothing_up(rig: Rig) -> None:
