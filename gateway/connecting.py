@@ -34,14 +34,20 @@ class ManualAccount(NamedTuple):
 
 
 class Connected(NamedTuple):
-    """A connection with its details opened; `calls_out` is whether a grant carries it.
+    """A connection with its details opened; `scopes` are those known of the grants that carry it,
+    None when it has no grant and so cannot call out.
 
     `details` is None once the tenant's keys were destroyed, and when they do not open.
     """
 
     connection: Connection
     details: AccountDetails | None
-    calls_out: bool
+    scopes: frozenset[str] | None
+
+    @property
+    def calls_out(self) -> bool:
+        """Whether a grant carries it."""
+        return self.scopes is not None
 
 
 def check_tenant(tenant: str) -> str:
@@ -91,15 +97,16 @@ class Connecting:
         )
         route = self._vault.deployment().hash("route", new.provider, new.account)
         grant = _grant(new, token, keys, now) if token else None
-        return Connected(self._connections.add(connection, [route], grant), details, bool(grant))
+        added = self._connections.add(connection, [route], grant)
+        return Connected(added, details, frozenset(grant.scopes) if grant else None)
 
     def open(self, connections: Sequence[Connection]) -> list[Connected]:
         """The same connections with their details. Raises `UnknownKey` when the key store is
         another database's.
         """
-        calling = self._connections.has_grant([connection.id for connection in connections])
+        granted = self._connections.granted([connection.id for connection in connections])
         return [
-            Connected(connection, self._details(connection), connection.id in calling)
+            Connected(connection, self._details(connection), granted.get(connection.id))
             for connection in connections
         ]
 

@@ -8,23 +8,24 @@ from msgspec import Meta
 from starlette.responses import Response
 
 from connectors.registry import PROVIDERS, Registry
-from contracts.connection import AccountDetails
 from contracts.connector import Connector
-from contracts.errors import NotFound
+from contracts.errors import InvalidInput, NotFound
 from gateway.auth import require_tenant, tenant_of
-from gateway.connecting import Connecting
+from gateway.connecting import Connected, Connecting
 from gateway.operations import CRM_OR_OPERATOR, Call, Nothing, Operation, answer
-from gateway.shapes import ById, Tenant, Text, Time, time_of
+from gateway.shapes import ById, Limit, Tenant, Text, Time, time_of
 from gateway.threads import Threads
 from storage.connections import Connection, Connections
 
 
 class ConnectionQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which connections."""
+    """Which connections; `after` is the last id of the page before."""
 
     tenant: Tenant | None = None
     provider: Text | None = None
     status: Text | None = None
+    after: Text | None = None
+    limit: Limit = 100
 
 
 class ConnectionState(msgspec.Struct, frozen=True):
@@ -40,14 +41,20 @@ class ConnectionState(msgspec.Struct, frozen=True):
     account: str | None
     name: str | None
     calls_out: Annotated[bool, Meta(description="Whether it has a grant to call the provider.")]
+    scopes: Annotated[
+        list[str],
+        Meta(description="The provider's scopes of its grant; a token added by hand tells none."),
+    ]
+    features: Annotated[list[str], Meta(description="What those scopes are enough for.")]
     created_at: Time
     changed_at: Time
 
 
 class ConnectionList(msgspec.Struct, frozen=True):
-    """Oldest first."""
+    """Oldest first; a full page may have another after it."""
 
     connections: list[ConnectionState]
+    has_more: bool
 
 
 class FeatureState(msgspec.Struct, frozen=True):
@@ -94,13 +101,19 @@ class ConnectionCalls:
     async def listed(self, call: Call[ConnectionQuery, Nothing, Nothing]) -> Response:
         """Connections of a tenant, or of all."""
         query = call.query
-        found = await self._threads.run(
-            self._connections.list,
-            tenant=tenant_of(call.key, query.tenant),
-            provider=query.provider,
-            status=query.status,
-        )
-        return answer(ConnectionList(await self._threads.run(self._opened, found)))
+        try:
+            found = await self._threads.run(
+                self._connections.list,
+                tenant=tenant_of(call.key, query.tenant),
+                provider=query.provider,
+                status=query.status,
+                after=query.after,
+                limit=query.limit,
+            )
+        except NotFound:
+            raise InvalidInput("query: after is not the id of such a connection") from None
+        opened = await self._threads.run(self._opened, found)
+        return answer(ConnectionList(opened, len(found) == query.limit))
 
     async def get(self, call: Call[Nothing, ById, Nothing]) -> Response:
         """One connection."""
@@ -111,7 +124,7 @@ class ConnectionCalls:
         return answer(state)
 
     def _opened(self, found: Sequence[Connection]) -> list[ConnectionState]:
-        return [_state(*opened) for opened in self._connecting.open(found)]
+        return [_state(opened) for opened in self._connecting.open(found)]
 
     def operations(self) -> tuple[Operation, ...]:
         """This part of the table."""
@@ -132,6 +145,7 @@ class ConnectionCalls:
                 roles=CRM_OR_OPERATOR,
                 summary="Connected accounts",
                 query=ConnectionQuery,
+                example="/v1/connections?tenant=acme&limit=100",
                 answers={200: ConnectionList},
                 endpoint=self.listed,
             ),
@@ -161,9 +175,8 @@ def _provider(connector: type[Connector], off: Mapping[str, str]) -> ProviderSta
     )
 
 
-def _state(
-    connection: Connection, details: AccountDetails | None, calls_out: bool
-) -> ConnectionState:
+def _state(opened: Connected) -> ConnectionState:
+    connection, details, scopes = opened
     return ConnectionState(
         connection.id,
         connection.tenant,
@@ -172,7 +185,17 @@ def _state(
         connection.status_reason,
         details.account if details else None,
         details.name if details else None,
-        calls_out,
+        opened.calls_out,
+        sorted(scopes or ()),
+        _features(connection.provider, scopes or frozenset()),
         time_of(connection.created_at_ms),
         time_of(connection.changed_at_ms),
     )
+
+
+def _features(provider: str, scopes: frozenset[str]) -> list[str]:
+    """What `scopes` are enough for; none for a provider that this build does not have."""
+    known = (line.connector for line in PROVIDERS if line.connector.name == provider)
+    return [
+        f.name for connector in known for f in connector.features if scopes.issuperset(f.scopes)
+    ]

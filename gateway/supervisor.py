@@ -79,7 +79,9 @@ class _Running:
 
 
 class Supervisor:
-    """Runs programs until SIGTERM, SIGINT or SIGHUP. One thread, so that children may be prepared in it."""
+    """Runs programs until SIGTERM, SIGINT or SIGHUP; in one thread, so that children may be
+    prepared in it.
+    """
 
     def __init__(
         self,

@@ -112,13 +112,15 @@ class Connections:
     ) -> Sequence[Connection]:
         """Oldest first; the filters narrow it. `after` is the last id of the page before.
 
-        Raises `NotFound` when `after` names no connection.
+        Raises `NotFound` when `after` names no connection, or one of another tenant.
         """
         wanted = {"tenant": tenant, "provider": provider, "status": status}
         conditions = [connections.c[name] == value for name, value in wanted.items() if value]
         order = connections.c.created_at_ms, connections.c.id
         if after is not None:
             last = self.get(after)
+            if tenant not in (None, last.tenant):
+                raise NotFound(f"no connection {after}")
             conditions.append(sa.tuple_(*order) > sa.tuple_(last.created_at_ms, last.id))
         query = sa.select(connections).where(*conditions).order_by(*order).limit(limit)
         with self._database.read() as connection:
@@ -143,11 +145,18 @@ class Connections:
                 found.setdefault(key, []).append(Connection(*row))
         return found
 
-    def has_grant(self, ids: Collection[str]) -> set[str]:
-        """Those of `ids` that can call out."""
+    def granted(self, ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Those of `ids` that can call out, with the scopes that are known of their grants."""
+        found: dict[str, frozenset[str]] = {}
+        query = (
+            sa.select(connection_grants.c.connection, grants.c.scopes)
+            .join(grants, connection_grants.c.grant == grants.c.id)
+            .where(connection_grants.c.connection.in_(ids))
+        )
         with self._database.read() as connection:
-            linked = sa.select(connection_grants.c.connection)
-            return set(connection.scalars(linked.where(connection_grants.c.connection.in_(ids))))
+            for id_, scopes in connection.execute(query):
+                found[id_] = found.get(id_, frozenset()).union(scopes)
+        return found
 
     def set_status(self, connection_id: str, status: str, reason: str) -> None:
         """Change the status, holding off every drain that writes for it. Raises `NotFound`."""

@@ -1,7 +1,8 @@
 """`gateway connections`: the accounts that tenants have connected."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -11,8 +12,12 @@ from gateway.cli.parts import Parts, parts
 if TYPE_CHECKING:
     from contracts.tokens import Secret
     from gateway.connecting import Connected
+    from storage.connections import Connection
 
 app = typer.Typer(help="The accounts that tenants have connected.", no_args_is_help=True)
+
+STATUSES: Final = ("pending", "active", "degraded", "needs_reauth", "paused", "revoked")
+PAGE: Final = 500
 
 Tenant = Annotated[str | None, typer.Option(help="Only of this tenant.")]
 Provider = Annotated[str | None, typer.Option(help="Only at this provider.")]
@@ -49,11 +54,13 @@ def list_connections(
     tenant: Tenant = None, provider: Provider = None, status: Status = None, as_json: Json = False
 ) -> None:
     """Connections, oldest first."""
-    from storage.connections import Connections
+    from contracts.errors import InvalidInput
 
+    if status is not None and status not in STATUSES:
+        raise InvalidInput(f"--status: one of {', '.join(STATUSES)}")
     with parts() as built:
-        found = Connections(built.database).list(tenant=tenant, provider=provider, status=status)
-        shown = [_shown(connected) for connected in built.connecting.open(found)]
+        pages = _pages(built, tenant=tenant, provider=provider, status=status)
+        shown = [_shown(one) for page in pages for one in built.connecting.open(page)]
     if as_json:
         write_json(shown)
         return
@@ -70,6 +77,16 @@ def show(id: Annotated[str, typer.Argument(help="con_…")], as_json: Json = Fal
         found = Connections(built.database).get(id)
         shown = _shown(built.connecting.open([found])[0])
     write_json(shown) if as_json else fields(shown)
+
+
+def _pages(built: Parts, **only: str | None) -> "Iterator[Sequence[Connection]]":
+    """The connections, some hundred at a time."""
+    from storage.connections import Connections
+
+    stored, after = Connections(built.database), None
+    while page := stored.list(**only, after=after, limit=PAGE):
+        yield page
+        after = page[-1].id
 
 
 def _read_token() -> "Secret":
@@ -94,7 +111,7 @@ def _look_again(built: Parts) -> None:
 
 
 def _shown(connected: "Connected") -> dict[str, Any]:
-    connection, details, calls_out = connected
+    connection, details, _ = connected
     return {
         "id": connection.id,
         "tenant": connection.tenant,
@@ -103,7 +120,7 @@ def _shown(connected: "Connected") -> dict[str, Any]:
         "name": details.name if details else None,
         "status": connection.status,
         "reason": connection.status_reason,
-        "calls_out": calls_out,
+        "calls_out": connected.calls_out,
         "created_at": when(connection.created_at_ms),
         "changed_at": when(connection.changed_at_ms),
         "receives_from": when(connection.receives_from_ms),

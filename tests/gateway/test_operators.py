@@ -6,15 +6,20 @@ import re
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 
 from contracts.content import TYPES
 from contracts.errors import Forbidden, Unauthenticated
+from contracts.tokens import Secret
 from gateway.auth import REMEMBERED_S, Auth
+from gateway.connecting import Connecting, ManualAccount
 from gateway.metrics import Metrics
 from gateway.operations import CRM, OPERATOR
 from gateway.threads import Threads
 from storage.api_keys import ApiKey
+from storage.connections import Connections
 from storage.lanes import lane_of
+from storage.schema import grants
 from tests.gateway.edges import FakeJobs, World, running
 from tests.rig import Rig, text
 
@@ -181,6 +186,37 @@ async def test_a_tenants_operator_sees_what_is_parked_for_it_alone(world: World)
 )
 async def test_deliveries_that_are_not_there(world: World, path: str, status: int) -> None:
     assert (await world.get(path, "operator")).status_code == status
+
+
+async def test_connections_come_in_pages(world: World) -> None:
+    made = [world.rig.connect("acme", str(n)).id for n in range(5)]
+    other = world.rig.connect("zeta", "9").id
+    key, seen, after, more = world.headers("crm", "acme"), [], "", True
+    while more:
+        path = f"/v1/connections?limit=2{after}"
+        page = (await world.client.get(path, headers=key)).json()
+        seen += [one["id"] for one in page["connections"]]
+        after, more = f"&after={page['connections'][-1]['id']}", page["has_more"]
+    assert seen == made
+    for wrong in (other, "con_x"):
+        answer = await world.client.get(f"/v1/connections?after={wrong}", headers=key)
+        assert answer.status_code == 400
+
+
+async def test_a_connection_tells_what_its_grant_is_enough_for(world: World) -> None:
+    connections = Connections(world.rig.database)
+    connecting = Connecting(connections, world.rig.vault, ("facebook",))
+    one = connecting.add(ManualAccount("acme", "facebook", "1"), Secret("t")).connection
+    path = f"/v1/connections/{one.id}"
+    told = (await world.get(path)).json()
+    assert (told["calls_out"], told["scopes"], told["features"]) == (True, [], [])
+    providers = (await world.get("/v1/providers")).json()["providers"]
+    feature = next(p for p in providers if p["name"] == "facebook")["features"][0]
+    with world.rig.database.write() as connection:
+        connection.execute(sa.update(grants).values(scopes=feature["scopes"]))
+    told = (await world.get(path)).json()
+    assert told["scopes"] == sorted(feature["scopes"])
+    assert feature["name"] in told["features"]
 
 
 async def test_connections_show_their_account_to_their_tenant(world: World) -> None:
