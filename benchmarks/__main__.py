@@ -17,6 +17,7 @@ from benchmarks.plan import Plan
 
 BENCHMARKS: Final = {
     "ingest": "durable ingest of one edge process",
+    "parts": "what the edge's time goes to",
     "drain": "drain of one worker process",
     "pull": "pull with content opened, in process and over HTTP",
     "latency": "POST to visible in a long poll",
@@ -47,12 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 progress=_progress(status, name),
             )
             rows[name] = measure(name, plan)
+            if not asked.quick:
+                report.save({name: rows[name]})
             if not asked.json:
                 console.print(report.table(BENCHMARKS[name], rows[name]))
     if asked.json:
         sys.stdout.buffer.write(report.as_json(rows) + b"\n")
-    if not asked.quick:
-        report.save(rows)
     return 0
 
 

@@ -1,6 +1,7 @@
 """A whole gateway of a benchmark's own: database, keys, accounts and processes."""
 
 import contextlib
+import os
 import secrets
 import shutil
 import sys
@@ -87,11 +88,11 @@ class Deployment:
         return told | self.environ
 
     @contextlib.contextmanager
-    def edge(self) -> Iterator["Server"]:
-        """A running edge process."""
+    def edge(self, *module: str) -> Iterator["Server"]:
+        """A running edge process; `module` and its arguments instead of the gateway's own."""
         port = free_port()
-        command = [sys.executable, "-m", "gateway", "serve", "--port", str(port)]
-        with self._process("edge", command) as process:
+        program = module or ("gateway", "serve", "--port")
+        with self._process("edge", [sys.executable, "-m", *program, str(port)]) as process:
             yield answering(process, port, "/healthz")
 
     @contextlib.contextmanager
@@ -132,6 +133,12 @@ def answering(process: Process, port: int, path: str, within_s: float = 20.0) ->
                 return Server(process, url)
         time.sleep(0.005)
     raise AssertionError(f"no answer at {url}{path}:\n{process.output()}")
+
+
+def cpu_s(process: Process) -> float:
+    """Seconds of processor time that the process has had, in all its threads."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def page_ids(count: int, lanes: Sequence[int] | None = None) -> Iterator[str]:

@@ -16,7 +16,7 @@ ACCOUNTS: Final = 11
 RATE: Final = 10.0
 """Deliveries/s of each quiet account."""
 FLOOD: Final = 50
-SECONDS: Final = 15.0
+SECONDS: Final = 12.0
 
 
 def run(plan: Plan) -> Row:
