@@ -32,7 +32,7 @@ fingerprint = { git ls-files -z --cached --others --exclude-standard | xargs -0 
 
 test: install ## the whole suite
 	@rm -f .cache/tests-passed; mkdir -p .cache
-	@before=$$($(fingerprint)); $(BIN)/python -m pytest && \
+	@before=$$($(fingerprint)); $(BIN)/python -m pytest --junitxml=.cache/tests.xml && \
 	  if [ "$$before" = "$$($(fingerprint))" ]; then echo "$$before" > .cache/tests-passed; fi
 
 lint: install ## format, lint, types, import rules
@@ -44,7 +44,8 @@ lint: install ## format, lint, types, import rules
 # The tests run again unless the last `make test` passed, and passed on exactly these files and settings.
 check: lint ## everything: lint, then the tests unless they passed on exactly these files
 	@if [ "$$(cat .cache/tests-passed 2>/dev/null)" = "$$($(fingerprint))" ]; then \
-	  echo "tests: passed on exactly these files and settings at $$(date -r .cache/tests-passed '+%F %T')"; \
+	  echo "tests: passed on exactly these files and settings at $$(date -r .cache/tests-passed '+%F %T');" \
+	    "$$(grep -o ' skipped="[0-9]*"' .cache/tests.xml | head -1 | tr -dc 0-9) skipped"; \
 	else $(MAKE) --no-print-directory test; fi
 
 bench: install ## the benchmarks, as a table and in benchmarks/results.json

@@ -10,6 +10,15 @@ from storage.schema import connections, inbox, leases, messages
 _NUMBERED: Final = (("inbox", "id"), ("messages", "position"))
 
 
+def held_leases(database: Database) -> int:
+    """How many leases have not run out by the database's clock: as many workers are at work, or
+    were when the backup was made, a moment ago.
+    """
+    held = sa.select(sa.func.count()).where(leases.c.until_ms > database.clock_ms())
+    with database.read() as connection:
+        return connection.scalar(held) or 0
+
+
 def newest_ms(database: Database) -> int | None:
     """When the restored database last changed, as far as its rows tell; None when it is empty."""
     newest = (

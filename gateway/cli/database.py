@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
 
@@ -20,11 +21,17 @@ def upgrade() -> None:
 
 
 @app.command()
-def restored() -> None:
+def restored(
+    force: Annotated[
+        bool, typer.Option("--force", help="Also while leases are held: nothing else is running.")
+    ] = False,
+) -> None:
     """After a restore, before anything runs: tell readers and connections, erase again."""
-    from gateway.cli.restoring import put_right
+    from gateway.cli.restoring import put_right, refuse_while_at_work
 
     with parts() as built:
+        if not force:
+            refuse_while_at_work(built)
         put_right(built, say=typer.echo)
 
 

@@ -2,14 +2,23 @@
 
 from collections.abc import Callable
 
-from contracts.errors import Tampered
+from contracts.errors import Conflict, Tampered
 from gateway.cli.parts import Parts
 from storage.database import now_ms
 from storage.erasing import Erasing
 from storage.gaps import Gaps
 from storage.log import MessageLog
-from storage.restoring import advance_numbers, newest_ms
+from storage.restoring import advance_numbers, held_leases, newest_ms
 from token_vault import Erasure
+
+
+def refuse_while_at_work(built: Parts) -> None:
+    """Raises `Conflict` while a worker holds leases: what it writes now would be renumbered."""
+    if held := held_leases(built.database):
+        raise Conflict(
+            f"{held} leases are held: stop all processes first, and wait "
+            f"{built.settings.lease_seconds:g} s; --force when nothing is running"
+        )
 
 
 def put_right(built: Parts, say: Callable[[str], None]) -> None:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from contracts.errors import KeyDestroyed, LogRestored
 from storage.cursors import parse_cursor
 from storage.database import Database
+from storage.leases import Leases
 from storage.schema import messages
 from tests.gateway.cli.conftest import Gateway
 from tests.rig import Rig, text
@@ -129,6 +130,17 @@ def test_numbers_go_on_behind_those_in_use(rig: Rig, gateway: Gateway) -> None:
     rig.drain(rig.put(text("42", "7", "two")))
     assert rig.texts() == ["one", "two"]
     assert "after item 2 and position 2" in gateway("db", "restored").out
+
+
+def test_it_is_refused_while_a_worker_is_at_work(rig: Rig, gateway: Gateway) -> None:
+    leases = Leases(rig.database)
+    lease = leases.take_new("lane", "3")
+    assert lease is not None
+    refused = gateway("db", "restored")
+    assert (refused.code, "1 leases are held" in refused.err) == (1, True)
+    assert gateway("db", "restored", "--force").code == 0
+    leases.release([lease])
+    assert gateway("db", "restored").code == 0
 
 
 def test_an_empty_database_has_no_gap(rig: Rig, gateway: Gateway) -> None:
