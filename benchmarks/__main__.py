@@ -28,7 +28,7 @@ BENCHMARKS: Final = {
 ROUNDS: Final = 5
 QUICK_ROUNDS: Final = 2
 QUICK_SCALE: Final = 0.25
-WIDTH: Final = 130
+WIDTH: Final = 150
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -24,7 +24,7 @@ class Target(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         sign = "≥" if self.bound == "at least" else "≤"
-        return f"{sign} {short(self.number)}{' times' if self.of == 'ratio' else ''}"
+        return f"{sign} {short(self.number)}{'x' if self.of == 'ratio' else ''}"
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,4 +108,4 @@ def short(number: float) -> str:
 
 
 def spread(numbers: Sequence[float]) -> str:
-    return f"{short(min(numbers))} to {short(max(numbers))}"
+    return f"{short(min(numbers))}-{short(max(numbers))}"

@@ -17,7 +17,7 @@ README: Final = FOLDER / "README.md"
 BEGIN: Final = "<!-- figures: written by python -m benchmarks -->\n"
 END: Final = "<!-- end of figures -->\n"
 
-HEAD: Final = ("what", "median", "from to", "ratio", "to", "of", "target", "met")
+HEAD: Final = ("what", "median", "range", "ratio", "to", "of", "target", "met")
 WORDS: Final = ("what", "to")
 
 
@@ -41,7 +41,7 @@ def cells(figure: Figure) -> Iterator[str]:
     if figure.ratio is None:
         yield from ("", "", "")
     else:
-        yield f"{figure.ratio:.2f} ({min(figure.ratios):.2f} to {max(figure.ratios):.2f})"
+        yield f"{figure.ratio:.2f} ({min(figure.ratios):.2f}-{max(figure.ratios):.2f})"
         yield figure.yardstick
         yield short(statistics.median(figure.yardstick_values))
     target = figure.target
