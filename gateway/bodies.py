@@ -30,15 +30,6 @@ class Bodies:
     def __init__(self, most: int = BODIES_CAP) -> None:
         self.most, self.held = most, 0
 
-    def hold(self, size: int) -> bool:
-        """Count `size` bytes more; False when that is too many. `free` them in any case."""
-        self.held += size
-        return self.held <= self.most
-
-    def free(self, size: int) -> None:
-        """They are not held any more."""
-        self.held -= size
-
 
 class Body:
     """One body, put together from its pieces: the first is kept as it came, mostly it is all."""
@@ -59,8 +50,10 @@ class Body:
         else:
             self._pieces = bytearray(self._pieces)
             self._pieces += piece
-        self.size += len(piece)
-        return self._bodies.hold(len(piece))
+        bodies, size = self._bodies, len(piece)
+        self.size += size
+        bodies.held += size
+        return bodies.held <= bodies.most
 
     def whole(self) -> bytes:
         """All of it."""
@@ -68,7 +61,7 @@ class Body:
 
     def drop(self) -> None:
         """It is not needed any more."""
-        self._bodies.free(self.size)
+        self._bodies.held -= self.size
         self._pieces, self.size = b"", 0
 
 

@@ -90,6 +90,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.headers = []
         self._coming = _NOTHING  # what of a request has begun to come and is not complete
         self._moved = False  # whether this read has completed anything
+        self._short = True  # whether a head that is complete in this read cannot be too long
         self._loose = 0  # bytes of reads that completed nothing
         self._deadline: asyncio.TimerHandle | None = None
         self._deadline_of = _NOTHING
@@ -119,10 +120,10 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Some bytes have come."""
-        if self.transport.is_closing():
-            return
-        self._unset_keepalive_if_required()
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
         self._moved = False
+        self._short = not self._coming and len(data) <= HEAD_CAP
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -132,7 +133,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._loose = 0 if self._moved else self._loose + len(data)
         if self._loose > HEAD_CAP or len(self.headers) > HEADERS:
             self.refuse(replies.LONG, "headers")
-        if self._coming or self._deadline is not None or not self._is_known():
+        if self._coming or not (self.timeout_keep_alive_task is not None or self.is_answering()):
             self._watch()
 
     def shutdown(self) -> None:
@@ -172,7 +173,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Its head is complete."""
-        if len(self.headers) > HEADERS or self._head_size() > HEAD_CAP:
+        if len(self.headers) > HEADERS or (not self._short and self._head_size() > HEAD_CAP):
             self.refuse(replies.LONG, "headers")
             raise Ended
         self.dispatch()
@@ -225,15 +226,13 @@ class LimitedProtocol(HttpToolsProtocol):
             return not cycle.response_started
         return not self.is_answering()
 
-    def _is_known(self) -> bool:
-        """Whether something else ends this connection: an answer, or uvicorn's keep-alive."""
-        return self.timeout_keep_alive_task is not None or self.is_answering()
-
     def _head_size(self) -> int:
         return len(self.url) + sum([len(name) + len(value) for name, value in self.headers])
 
     def _watch(self) -> None:
-        """Let the deadline be that of what is to come."""
+        """Let the deadline be that of what is to come; what is answered, or kept alive, has its
+        end elsewhere.
+        """
         coming = self._coming or _HEAD
         if self._deadline is not None and self._deadline_of == coming:
             return
