@@ -25,11 +25,8 @@ def run_worker(settings: Settings, environ: dict[str, str]) -> int:
     warnings.filterwarnings("ignore", category=SecurityWarning)
     parts = Parts(settings, environ)
     app = celery_with_tasks(parts)
-    gc.freeze()  # with these thresholds, collecting takes a hundredth of a drain; it took a tenth
+    gc.freeze()  # with the default thresholds, collecting took nearly a tenth of a drain
     gc.set_threshold(10_000, 20, 50)
-    # A thread whose answer from the database has come waits so long for one that computes. With the
-    # default of 5 ms, 1,000/s were visible after 158 ms (embedded, busy machine) instead of 55.
-    sys.setswitchinterval(0.0005)
     parts.start()
     try:
         worker = app.Worker(
