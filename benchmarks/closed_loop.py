@@ -1,6 +1,6 @@
 """Load as hard as the server can take it: `wrk`, or a generator of our own where wrk is missing.
 
-Both keep 64 connections busy from one process and send deliveries that were signed before.
+Both keep their connections busy from one process and send deliveries that were signed before.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from benchmarks.deployment import ROOT
 from tests.processes import program
 
 CONNECTIONS: Final = 256
+FEW: Final = 64
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -40,15 +41,22 @@ def generator() -> str:
     return "wrk" if program("wrk") else "benchmarks.closed_loop"
 
 
-def load(url: str, deliveries: Path, seconds: float) -> Load:
-    """POST the file's deliveries to `url` over and over for `seconds`."""
+def load(
+    url: str,
+    deliveries: Path,
+    seconds: float,
+    *,
+    connections: int = CONNECTIONS,
+    prefix: str = "",
+) -> Load:
+    """POST the file's deliveries to `url` over and over for `seconds`; `prefix` leads the path."""
     if found := program("wrk"):
         script = Path(__file__).with_name("deliver.lua")
-        options = ["-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "-s", str(script)]
-        command = [found, *options, url, "--", str(deliveries)]
+        options = ["-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", str(script)]
+        command = [found, *options, url, "--", str(deliveries), prefix]
     else:
         module = [sys.executable, "-m", "benchmarks.closed_loop"]
-        command = [*module, url, str(deliveries), str(seconds)]
+        command = [*module, url, str(deliveries), str(seconds), str(connections), prefix]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     return msgspec.json.decode(done.stdout.strip().splitlines()[-1], type=Load)
 
@@ -56,8 +64,8 @@ def load(url: str, deliveries: Path, seconds: float) -> Load:
 class _Sender(asyncio.Protocol):
     """One connection: sends its next request when the last was answered."""
 
-    def __init__(self, requests: list[bytes], first: int, until: float) -> None:
-        self._requests, self._at, self._until = requests, first, until
+    def __init__(self, requests: list[bytes], first: int, step: int, until: float) -> None:
+        self._requests, self._at, self._step, self._until = requests, first, step, until
         self._sent_at = 0.0
         self.times: list[float] = []
         self.failed = 0
@@ -82,22 +90,28 @@ class _Sender(asyncio.Protocol):
     def _send(self) -> None:
         self._sent_at = time.perf_counter()
         self._transport.write(self._requests[self._at % len(self._requests)])
-        self._at += CONNECTIONS
+        self._at += self._step
 
 
-def delivery_request(signature: bytes, body: bytes) -> bytes:
+def delivery_request(signature: bytes, body: bytes, prefix: str = "") -> bytes:
     """A POST as it goes over the wire."""
     return (
-        b"POST /webhooks/meta HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
-        b"x-hub-signature-256: %b\r\ncontent-length: %d\r\n\r\n%b" % (signature, len(body), body)
+        b"POST %b/webhooks/meta HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
+        b"x-hub-signature-256: %b\r\ncontent-length: %d\r\n\r\n%b"
+        % (prefix.encode(), signature, len(body), body)
     )
 
 
-async def _drive(url: str, lines: list[bytes], seconds: float) -> Load:
-    requests = [delivery_request(*line.split(b"\t", 1)) for line in lines]
+async def _drive(
+    url: str, lines: list[bytes], seconds: float, connections: int, prefix: str
+) -> Load:
+    parts = (line.split(b"\t", 1) for line in lines)
+    requests = [delivery_request(signature, body, prefix) for signature, body in parts]
     loop, began = asyncio.get_running_loop(), time.perf_counter()
     host, _, port = url.removeprefix("http://").partition(":")
-    senders = [_Sender(requests, first, began + seconds) for first in range(CONNECTIONS)]
+    senders = [
+        _Sender(requests, first, connections, began + seconds) for first in range(connections)
+    ]
     for sender in senders:
         await loop.create_connection(lambda sender=sender: sender, host, int(port))  # type: ignore[misc]
     await asyncio.gather(*(sender.done for sender in senders))
@@ -111,5 +125,7 @@ if __name__ == "__main__":
     import uvloop
 
     lines = Path(sys.argv[2]).read_bytes().splitlines()
-    found = uvloop.run(_drive(sys.argv[1], lines, float(sys.argv[3])))
+    found = uvloop.run(
+        _drive(sys.argv[1], lines, float(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
+    )
     print(json.dumps(msgspec.structs.asdict(found)))

@@ -2,13 +2,14 @@
 local requests, at = {}, 0
 
 function init(args)
+  local path = args[2] .. "/webhooks/meta"
   for line in io.lines(args[1]) do
     local tab = line:find("\t", 1, true)
     local headers = {
       ["content-type"] = "application/json",
       ["x-hub-signature-256"] = line:sub(1, tab - 1),
     }
-    requests[#requests + 1] = wrk.format("POST", "/webhooks/meta", headers, line:sub(tab + 1))
+    requests[#requests + 1] = wrk.format("POST", path, headers, line:sub(tab + 1))
   end
 end
 

@@ -1,12 +1,13 @@
 """Durable ingest of one edge process, against an endpoint that does nothing on the same server."""
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from benchmarks.closed_loop import CONNECTIONS, generator, load
+from benchmarks.closed_loop import CONNECTIONS, FEW, generator, load
 from benchmarks.deliveries import deliveries, write_file
 from benchmarks.deployment import Deployment, Server, cpu_s, deployment
 from benchmarks.figures import Figure, Row, alternate, at_least
@@ -16,6 +17,8 @@ from benchmarks.plan import Plan, broker
 SECONDS: Final = 4.0
 BODIES: Final = 30_000
 PAGES: Final = 1_000
+NOOPS: Final = ("no-op", "unread no-op")
+"""The first reads its request, the second answers without."""
 TARGETS: Final = {"postgresql": 0.8, "sqlite": 0.9}
 """DESIGN's; issue 2 asks for 0.8 on both."""
 
@@ -29,47 +32,56 @@ class Ingested(NamedTuple):
 
 
 def run(plan: Plan) -> Row:
-    """The edge on each database and the no-op endpoint, in turn."""
-    measures: dict[str, Callable[[], Ingested]] = {}
+    """The edge on each database and two no-op endpoints, in turn, with many and few connections."""
     with contextlib.ExitStack() as stack:
+        servers: dict[str, tuple[Server, Path, str]] = {}
         for kind in plan.databases:
             url = stack.enter_context(broker(kind))
             gateway = stack.enter_context(deployment(kind, broker_url=url))
             gateway.connect(PAGES)
             path = write_deliveries(gateway, plan.amount(BODIES))
-            edge = stack.enter_context(gateway.edge())
-            measures[kind] = partial(loaded, edge, path, plan.seconds(SECONDS))
+            servers[kind] = stack.enter_context(gateway.edge()), path, ""
         noop = stack.enter_context(noop_server(gateway.settings.data_dir))
-        measures["no-op"] = partial(loaded, noop, path, plan.seconds(SECONDS))
+        servers |= {"no-op": (noop, path, ""), "unread no-op": (noop, path, "/unread")}
+        measures = {
+            f"{name} {count}": partial(loaded, server, path, plan.seconds(SECONDS), count, prefix)
+            for count in (CONNECTIONS, FEW)
+            for name, (server, path, prefix) in servers.items()
+        }
         found = alternate(measures, plan.rounds, plan.progress)
-    figures = [*_figures(plan, found)]
-    return Row(figures=figures, notes=[f"{generator()} with {CONNECTIONS} connections"])
+    return Row(figures=[*_figures(plan, found)], notes=[f"load generator: {generator()}"])
 
 
 def _figures(plan: Plan, found: dict[str, list[Ingested]]) -> Iterator[Figure]:
-    for kind in plan.databases:
+    for count, kind, noop in itertools.product((CONNECTIONS, FEW), plan.databases, NOOPS):
         yield Figure(
-            what=f"durable ingest, {kind}",
-            unit="deliveries/s",
-            values=[x.per_second for x in found[kind]],
-            yardstick="no-op",
-            yardstick_values=[x.per_second for x in found["no-op"]],
+            what=f"durable ingest, {kind}, {count} connections",
+            unit="/s",
+            values=[x.per_second for x in found[f"{kind} {count}"]],
+            yardstick=noop,
+            yardstick_values=[x.per_second for x in found[f"{noop} {count}"]],
             target=at_least(TARGETS[kind], "ratio"),
         )
-    for kind in plan.databases:
+    for kind, noop in itertools.product(plan.databases, NOOPS):
         yield Figure(
             what=f"the edge's time for a delivery, {kind}",
             unit="µs",
-            values=[x.cpu_us for x in found[kind]],
-            yardstick="no-op",
-            yardstick_values=[x.cpu_us for x in found["no-op"]],
+            values=[x.cpu_us for x in found[f"{kind} {CONNECTIONS}"]],
+            yardstick=noop,
+            yardstick_values=[x.cpu_us for x in found[f"{noop} {CONNECTIONS}"]],
         )
 
 
-def loaded(server: Server, deliveries: Path, seconds: float) -> Ingested:
+def loaded(
+    server: Server,
+    deliveries: Path,
+    seconds: float,
+    connections: int = CONNECTIONS,
+    prefix: str = "",
+) -> Ingested:
     """Load `server` for so long."""
     before = cpu_s(server.process)
-    done = load(server.url, deliveries, seconds)
+    done = load(server.url, deliveries, seconds, connections=connections, prefix=prefix)
     return Ingested(done.per_second, (cpu_s(server.process) - before) / done.requests * 1e6)
 
 

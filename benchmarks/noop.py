@@ -19,11 +19,14 @@ from tests.processes import Process, free_port
 
 
 def noop_app(size: int) -> Starlette:
-    """Starlette `Route` endpoints that read their request and do nothing with it."""
+    """Starlette `Route` endpoints that do nothing; under `/unread` they do not even read."""
     page = b'{"messages":[%b]}' % (b"0" * size)
 
     async def accept(request: Request) -> Response:
         await request.body()
+        return Response()
+
+    async def accept_unread(request: Request) -> Response:
         return Response()
 
     async def answer(request: Request) -> Response:
@@ -32,6 +35,7 @@ def noop_app(size: int) -> Starlette:
     return Starlette(
         routes=[
             Route("/webhooks/meta", accept, methods=["POST"]),
+            Route("/unread/webhooks/meta", accept_unread, methods=["POST"]),
             Route("/v1/messages", answer),
             Route("/healthz", accept),
         ]
