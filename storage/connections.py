@@ -181,8 +181,8 @@ class Connections:
 def _one_of(
     connection: sa.Connection, column: sa.ColumnElement[bytes], values: Collection[bytes]
 ) -> sa.ColumnElement[bool]:
-    """`column` is one of `values`; an array, because a list of 1,000 parameters takes PostgreSQL's
-    driver 10 ms.
+    """`column` is one of `values`; for 1,000 values an array takes PostgreSQL's driver 2.9 ms,
+    a list of parameters 3.6.
     """
     if connection.dialect.name == "postgresql":
         return column == sa.any_(sa.literal(list(values), postgresql.ARRAY(sa.LargeBinary)))

@@ -70,7 +70,7 @@ RETURNING count
 
 class Postgresql:
     """Arrays in binary (`%b`): one statement, one parse, whatever the batch's size. A list of 1,000
-    parameters takes 10 ms, an array in text 3, in binary 0.4.
+    parameters takes the driver 3.6 ms, an array in text 2.2, in binary 0.3.
     """
 
     _WAITING: Final = f"""

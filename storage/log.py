@@ -80,7 +80,7 @@ class MessageLog:
             return self._read_some(connection, after, limit, conditions)
 
     def _all_after(self, connection: sa.Connection, position: int, limit: int) -> list[Row]:
-        """The hot way: 1.6 µs a row from the driver itself, 4 through SQLAlchemy."""
+        """The hot way: 2 µs a row from the driver itself, 4 through SQLAlchemy."""
         cursor = driver_cursor(connection, binary=self._database.is_postgresql)
         rows = cursor.execute(self._after, (position, limit)).fetchall()
         return list(map(Row._make, rows))
