@@ -1,6 +1,5 @@
 """Secrets as a type that cannot be printed by accident."""
 
-from collections.abc import Callable
 from typing import Final, NoReturn
 
 MASK: Final = "••••"
@@ -48,6 +47,3 @@ def parse_secret(kind: type, value: object) -> object:
     if kind is Secret and isinstance(value, str):
         return Secret(value)
     raise TypeError(f"cannot read {kind.__name__}")
-
-
-DecodeHook = Callable[[type, object], object]
