@@ -34,7 +34,7 @@ _PAGE_INBOX: Final = {"26390203743090", "263902037430900"}
 
 
 def message(on: Occasion, it: shapes.Message) -> Event:
-    if it.is_echo:
+    if it.is_echo or on.sender == on.page:  # never take the Page's words for the contact's
         return echo(on, it)
     user = on.user
     data = content.MessageReceived(**on.from_contact(user), **_message(on, it))
