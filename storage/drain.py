@@ -70,27 +70,23 @@ class DrainStore:
 
     def overdue_lanes(self) -> list[int]:
         """Lanes that have something to drain which nobody holds."""
+        free = leases.c.until_ms <= self._database.clock_ms()
+        query = sa.select(_LANE).where(leases.c.kind == LANE, free, _HAS_WAITING)
         with self._database.read() as connection:
-            return self._sql.overdue(connection, self._database.clock_ms())
+            return list(connection.scalars(query))
 
     def has_waiting(self, lanes: Collection[int]) -> list[str]:
         """Those of `lanes` that have something to drain, as lease keys, whoever holds them."""
-        undrained = sa.exists().where(
-            inbox.c.lane == sa.cast(leases.c.key, sa.SmallInteger), inbox.c.id > leases.c.mark
-        )
-        held = sa.exists().where(deferred.c.lane == sa.cast(leases.c.key, sa.SmallInteger))
-        query = sa.select(leases.c.key).where(
-            leases.c.kind == LANE,
-            leases.c.key.in_([str(lane) for lane in lanes]),
-            sa.or_(undrained, held),
-        )
+        of_these = leases.c.key.in_([str(lane) for lane in lanes])
+        query = sa.select(leases.c.key).where(leases.c.kind == LANE, of_these, _HAS_WAITING)
         with self._database.read() as connection:
             return list(connection.scalars(query))
 
     def count_attempt(self, item: int) -> int:
         """Commit that `item` is about to be tried; returns how often it has been by now."""
         with self._database.write() as connection:
-            return self._sql.count_attempt(connection, item, now_ms())
+            values = {"item": item, "at_ms": now_ms()}
+            return int(connection.execute(_COUNT_ATTEMPT, values).scalar_one())
 
     def forget_attempt(self, item: int) -> None:
         """The attempt did not end its process after all: take it back."""
@@ -152,6 +148,21 @@ class DrainStore:
         if turn.tried:
             connection.execute(sa.delete(attempts).where(attempts.c.item.in_(turn.tried)))
 
+
+_LANE: Final = sa.cast(leases.c.key, sa.SmallInteger)
+_HAS_WAITING: Final = sa.or_(
+    sa.exists().where(inbox.c.lane == _LANE, inbox.c.id > leases.c.mark),
+    sa.exists().where(deferred.c.lane == _LANE),
+)
+"""Of a lane's lease: something stands behind its mark, or was put off."""
+
+_COUNT_ATTEMPT: Final = sa.text(
+    """
+    INSERT INTO attempts (item, count, at_ms) VALUES (:item, 1, :at_ms)
+    ON CONFLICT (item) DO UPDATE SET count = attempts.count + 1, at_ms = excluded.at_ms
+    RETURNING count
+    """
+)
 
 _OF_ROUTE: Final = (
     sa.select(deferred, *(inbox.c[name] for name in StoredItem._fields))

@@ -26,10 +26,6 @@ class DrainSql(Protocol):
         self, connection: sa.Connection, lanes: Sequence[tuple[int, int]], each: int
     ) -> Sequence[Any]: ...
 
-    def overdue(self, connection: sa.Connection, clock: sa.ColumnElement[int]) -> list[int]: ...
-
-    def count_attempt(self, connection: sa.Connection, item: int, at_ms: int) -> int: ...
-
     def share_connections(
         self, connection: sa.Connection, ids: Sequence[str], statuses: Sequence[str]
     ) -> Iterable[Any]:
@@ -61,13 +57,6 @@ def for_dialect(is_postgresql: bool) -> DrainSql:
     return Postgresql() if is_postgresql else Sqlite()
 
 
-_COUNT_ATTEMPT: Final = """
-INSERT INTO attempts (item, count, at_ms) VALUES ({0}, 1, {0})
-ON CONFLICT (item) DO UPDATE SET count = attempts.count + 1, at_ms = excluded.at_ms
-RETURNING count
-"""
-
-
 class Postgresql:
     """Arrays in binary (`%b`): one statement, one parse, whatever the batch's size. A list of 1,000
     parameters takes the driver 3.6 ms, an array in text 2.2, in binary 0.3.
@@ -80,12 +69,6 @@ class Postgresql:
             ORDER BY inbox.id LIMIT %s) AS i
         ORDER BY i.lane, i.id
     """  # noqa: S608 - constants of this module
-    _OVERDUE: Final = """
-        SELECT CAST(l.key AS smallint) FROM leases l
-        WHERE l.kind = 'lane' AND l.until_ms <= {clock} AND (
-            EXISTS (SELECT 1 FROM inbox WHERE lane = CAST(l.key AS smallint) AND id > l.mark)
-            OR EXISTS (SELECT 1 FROM deferred WHERE lane = CAST(l.key AS smallint)))
-    """
     _SHARE: Final = """
         SELECT id FROM connections WHERE id = ANY(%b::text[]) AND status = ANY(%b::text[])
         ORDER BY id FOR SHARE
@@ -122,13 +105,6 @@ class Postgresql:
             self._WAITING, (list(numbers), list(marks), each)
         ).fetchall()
         return rows
-
-    def overdue(self, connection: sa.Connection, clock: sa.ColumnElement[int]) -> list[int]:
-        return list(connection.scalars(sa.text(self._OVERDUE.format(clock=clock))))
-
-    def count_attempt(self, connection: sa.Connection, item: int, at_ms: int) -> int:
-        statement = _COUNT_ATTEMPT.format("%s")
-        return int(driver_cursor(connection).execute(statement, (item, at_ms)).fetchone()[0])
 
     def share_connections(
         self, connection: sa.Connection, ids: Sequence[str], statuses: Sequence[str]
@@ -177,12 +153,6 @@ class Sqlite:
     _WAITING: Final = (
         f"SELECT {_ITEM} FROM inbox i WHERE i.lane = ? AND i.id > ? ORDER BY i.id LIMIT ?"  # noqa: S608
     )
-    _OVERDUE: Final = """
-        SELECT CAST(l.key AS integer) FROM leases l
-        WHERE l.kind = 'lane' AND l.until_ms <= {clock} AND (
-            EXISTS (SELECT 1 FROM inbox WHERE lane = CAST(l.key AS integer) AND id > l.mark)
-            OR EXISTS (SELECT 1 FROM deferred WHERE lane = CAST(l.key AS integer)))
-    """
     _CLAIM: Final = (
         "INSERT OR IGNORE INTO dedupe (day, hash, after, kept_at_ms) VALUES (?, ?, ?, ?)"
     )
@@ -199,13 +169,6 @@ class Sqlite:
         for number, mark in sorted(lanes):
             found += cursor.execute(self._WAITING, (number, mark, each)).fetchall()
         return found
-
-    def overdue(self, connection: sa.Connection, clock: sa.ColumnElement[int]) -> list[int]:
-        return list(connection.scalars(sa.text(self._OVERDUE.format(clock=clock))))
-
-    def count_attempt(self, connection: sa.Connection, item: int, at_ms: int) -> int:
-        statement = _COUNT_ATTEMPT.format("?")
-        return int(driver_cursor(connection).execute(statement, (item, at_ms)).fetchone()[0])
 
     def share_connections(
         self, connection: sa.Connection, ids: Sequence[str], statuses: Sequence[str]

@@ -21,6 +21,7 @@ from workers.gaps import GapAnnouncer
 from workers.lanes import DrainThreads, LaneQueue
 from workers.normalizing import Normalizer
 from workers.replaying import Replayer
+from workers.routing import Router
 from workers.stranded import StrandedRouter
 from workers.sweeper import Sweeper
 from workers.upkeep import Upkeep
@@ -40,7 +41,8 @@ class Parts:
         store = DrainStore(self.database)
         known = Connections(self.database)
         normalizer = Normalizer(self.vault, settings.public_url)
-        self.drainer = Drainer(store, leases, known, self.vault, normalizer, connectors)
+        router = Router(known, normalizer, connectors)
+        self.drainer = Drainer(store, leases, self.vault, router)
         self.stranded = StrandedRouter(self.database, leases, self.drainer)
         self.replayer = Replayer(
             Replays(self.database),

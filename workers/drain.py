@@ -3,21 +3,20 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
 import structlog
 
-from contracts.connector import Connector, Item
-from contracts.errors import KeyDestroyed, LeaseLost, Unavailable
-from storage.connections import Connection, Connections
+from contracts.connector import Item
+from contracts.errors import LeaseLost, Unavailable
 from storage.drain import DrainStore
 from storage.leases import LANE, Lease, Leases
-from storage.turns import RECEIVING, Append, Deferred, Park, StoredItem, Turn, Unrouted
+from storage.turns import Deferred, StoredItem, Turn
 from token_vault import Vault
 from workers.fair import share
-from workers.normalizing import Normalizer
 from workers.opening import FINAL, ItemOpener
+from workers.routing import Opened, Router
 
 log = structlog.get_logger()
 
@@ -43,16 +42,6 @@ class Tally(NamedTuple):
         return Tally(*(a + b for a, b in zip(self, other, strict=True)))
 
 
-class Opened(NamedTuple):
-    """A stored item with its content (None when it never opens again) and its route's keyed
-    hash.
-    """
-
-    stored: StoredItem
-    item: Item | None
-    route: bytes
-
-
 class Planned(NamedTuple):
     """A turn's reading: what to normalise in order, and how the lanes stand afterwards."""
 
@@ -70,17 +59,13 @@ class Drainer:
         self,
         store: DrainStore,
         leases: Leases,
-        connections: Connections,
         vault: Vault,
-        normalizer: Normalizer,
-        connectors: Mapping[str, Connector],
+        router: Router,
     ) -> None:
         self._store = store
         self._leases = leases
-        self._connections = connections
         self._vault = vault
-        self._normalizer = normalizer
-        self._connectors = connectors
+        self._router = router
         self._opener = ItemOpener(store, vault)
         self._stopping = threading.Event()
 
@@ -234,56 +219,13 @@ class Drainer:
         With `park_reason` nothing is normalised: every connection's item is parked for it. Raises
         `LeaseLost` and `Unavailable`; nothing is written then.
         """
-        appends: list[Append] = []
-        parks: list[Park] = []
-        strand: list[Unrouted] = []
-        wanted = self._connections.by_route({x.route for x in work}) if work else {}
-        for opened in work:
-            takers = [c for c in wanted.get(opened.route, ()) if _receives(c, opened.stored)]
-            item = opened.item
-            connector = None if item is None else self._connectors.get(item.provider)
-            if item is None or connector is None or not takers:
-                strand.append(_unrouted(opened))
-                continue
-            for connection in takers:
-                self._normalize_one(
-                    opened, item, connector, connection, appends, parks, park_reason, late
-                )
-        turn = turn._replace(appends=appends, parks=parks, strand=strand)
-        written = self._store.write(turn)
-        return Tally(len(work), written.added, written.duplicate, len(parks), len(strand))
-
-    def _normalize_one(
-        self,
-        opened: Opened,
-        item: Item,
-        connector: Connector,
-        connection: Connection,
-        appends: list[Append],
-        parks: list[Park],
-        park_reason: str | None,
-        late: bool,
-    ) -> None:
-        stored = opened.stored
-        try:
-            if park_reason is None:
-                outcome = self._normalizer.normalize(
-                    item, stored.received_at_ms, connector, connection, late=late
-                )
-                appends.extend(outcome.appends)
-                if not outcome.unreadable:
-                    return
-                detail = "; ".join(f"{x.kind}: {x.error}" for x in outcome.unreadable)
-                reason = "unreadable"
-            else:
-                reason, detail = park_reason, ""
-            parks.append(
-                self._normalizer.park(
-                    item, stored.id, stored.received_at_ms, connection, reason, detail
-                )
-            )
-        except KeyDestroyed:
-            log.warning("drain.tenant_destroyed", connection=connection.id)
+        if park_reason is None:
+            routed = self._router.route(work, late=late)
+        else:
+            routed = self._router.park(work, park_reason)
+        written = self._store.write(turn._replace(**routed._asdict()))
+        parked, unrouted = len(routed.parks), len(routed.strand)
+        return Tally(len(work), written.added, written.duplicate, parked, unrouted)
 
     def _overdue(self, held: Iterable[Lease]) -> Collection[str]:
         """Look again after giving the lanes back: an item whose nudge found them taken is seen
@@ -300,17 +242,6 @@ class Drainer:
             log.warning("drain.release_failed", lanes=len(sound) + len(broken))
 
 
-def _receives(connection: Connection, stored: StoredItem) -> bool:
-    return connection.status in RECEIVING and connection.receives_from_ms <= stored.received_at_ms
-
-
 def _deferred(opened: Opened) -> Deferred:
     stored = opened.stored
     return Deferred(stored.lane, opened.route, stored.id, stored.day)
-
-
-def _unrouted(opened: Opened) -> Unrouted:
-    stored = opened.stored
-    return Unrouted(
-        stored.id, stored.day, stored.lane, opened.route, stored.provider, stored.received_at_ms
-    )

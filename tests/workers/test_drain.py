@@ -152,7 +152,7 @@ def test_after_a_crash_the_other_lanes_go_on_at_once(rig: Rig) -> None:
     pages = [str(page) for page in range(20)]
     for page in pages:
         rig.connect("acme", page)
-    lanes = rig.put(*(text(page, "7", page) for page in pages))
+    lanes = rig.put(*(text(page, "70", page) for page in pages))
     Leases(rig.database, seconds=0).take(LANE, [str(lane) for lane in lanes])
     rig.drain(lanes)
     assert sorted(rig.texts()) == sorted(pages)

@@ -1,0 +1,121 @@
+"""Which connections an item is for, and the rows that it becomes for each of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import structlog
+
+from contracts.connector import Connector, Item
+from contracts.errors import KeyDestroyed
+from storage.connections import Connection, Connections
+from storage.turns import RECEIVING, Append, Park, StoredItem, Unrouted
+from workers.normalizing import Normalizer
+
+log = structlog.get_logger()
+
+
+class Opened(NamedTuple):
+    """A stored item with its content (None when it never opens again) and its route's keyed
+    hash.
+    """
+
+    stored: StoredItem
+    item: Item | None
+    route: bytes
+
+
+class Routed(NamedTuple):
+    """What items became: messages, items parked for a connection, items that nobody takes yet.
+
+    The names are those of a `Turn`.
+    """
+
+    appends: list[Append]
+    parks: list[Park]
+    strand: list[Unrouted]
+
+
+class _Addressed(NamedTuple):
+    """An item for one of its connections."""
+
+    stored: StoredItem
+    item: Item
+    connector: Connector
+    connection: Connection
+
+
+class Router:
+    """Takes items to the connections that may have them. Safe to share between threads."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        normalizer: Normalizer,
+        connectors: Mapping[str, Connector],
+    ) -> None:
+        self._connections = connections
+        self._normalizer = normalizer
+        self._connectors = connectors
+
+    def route(self, work: Sequence[Opened], *, late: bool = False) -> Routed:
+        """Normalise `work` for every connection that may have it; what cannot be read is parked
+        for it. Raises `Unavailable`.
+        """
+        routed = Routed([], [], [])
+        for one in self._addressed(work, routed.strand):
+            with _unless_shredded(one.connection):
+                outcome = self._normalizer.normalize(
+                    one.item, one.stored.received_at_ms, one.connector, one.connection, late=late
+                )
+                routed.appends.extend(outcome.appends)
+                if outcome.unreadable:
+                    detail = "; ".join(f"{x.kind}: {x.error}" for x in outcome.unreadable)
+                    routed.parks.append(self._park(one, "unreadable", detail))
+        return routed
+
+    def park(self, work: Sequence[Opened], reason: str) -> Routed:
+        """Park `work` for every connection that may have it, unread. Raises `Unavailable`."""
+        routed = Routed([], [], [])
+        for one in self._addressed(work, routed.strand):
+            with _unless_shredded(one.connection):
+                routed.parks.append(self._park(one, reason, ""))
+        return routed
+
+    def _addressed(self, work: Sequence[Opened], strand: list[Unrouted]) -> Iterator[_Addressed]:
+        """`work` in order, once for each of its connections; what nobody takes goes to `strand`."""
+        wanted = self._connections.by_route({x.route for x in work}) if work else {}
+        for opened in work:
+            stored, item = opened.stored, opened.item
+            takers = [c for c in wanted.get(opened.route, ()) if _receives(c, stored)]
+            connector = None if item is None else self._connectors.get(item.provider)
+            if item is None or connector is None or not takers:
+                strand.append(_unrouted(opened))
+            else:
+                yield from (_Addressed(stored, item, connector, taker) for taker in takers)
+
+    def _park(self, one: _Addressed, reason: str, detail: str) -> Park:
+        stored = one.stored
+        return self._normalizer.park(
+            one.item, stored.id, stored.received_at_ms, one.connection, reason, detail
+        )
+
+
+@contextmanager
+def _unless_shredded(connection: Connection) -> Iterator[None]:
+    """Nothing is kept for a tenant whose keys were destroyed."""
+    try:
+        yield
+    except KeyDestroyed:
+        log.warning("drain.tenant_destroyed", connection=connection.id)
+
+
+def _receives(connection: Connection, stored: StoredItem) -> bool:
+    return connection.status in RECEIVING and connection.receives_from_ms <= stored.received_at_ms
+
+
+def _unrouted(opened: Opened) -> Unrouted:
+    stored = opened.stored
+    return Unrouted(
+        stored.id, stored.day, stored.lane, opened.route, stored.provider, stored.received_at_ms
+    )
