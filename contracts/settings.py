@@ -31,7 +31,9 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{fiel
     database_url: str | None = None
     """`sqlite:///path` or `postgresql://…`; default: `gateway.db` in the data directory."""
     database_listen_url: str | None = None
-    """A direct address for LISTEN when `database_url` goes through a transaction-mode pooler."""
+    """The server's own address, for what needs a session, when `database_url` goes through a
+    transaction-mode pooler.
+    """
     keystore_url: str | None = None
     """The key store's own database; default: `keys.db` in the data directory."""
     broker_url: str | None = None
@@ -66,6 +68,16 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{fiel
     @property
     def database(self) -> str:
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'gateway.db'}"
+
+    @property
+    def has_pooler(self) -> bool:
+        """Whether a transaction-mode pooler stands before the main database."""
+        return self.database_listen_url is not None
+
+    @property
+    def direct_database(self) -> str:
+        """The main database past any pooler: where LISTEN and prepared statements work."""
+        return self.database_listen_url or self.database
 
     @property
     def keystore(self) -> str:

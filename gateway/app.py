@@ -82,7 +82,7 @@ def _operations(parts: Parts) -> list[Operation]:
     connections = Connections(database)
     connecting = Connecting(connections, parts.vault, set(parts.registry.connectors))
     checks = {
-        "database": lambda: is_ready(database),
+        "database": lambda: is_ready(database) and is_ready(parts.direct),
         "key_store": lambda: _answers(parts.vault),
         "run_key": parts.run_keys.check,
     }

@@ -18,11 +18,12 @@ from gateway.wake import Wake, source
 from gateway.webhooks import Webhooks
 from storage.api_keys import ApiKeys
 from storage.connections import Connections
-from storage.database import Database, now_ms
+from storage.database import now_ms
 from storage.gaps import Gaps, gap
 from storage.inbox import Inbox, InboxWriter, NewItem, RunKey
 from storage.inbox_writers import inbox_writer
 from storage.log import MessageLog
+from storage.pooler import direct_database, open_database
 from token_vault import Vault
 
 
@@ -33,18 +34,18 @@ class Parts:
         self.settings, self.registry, self.vault, self.jobs = settings, registry, vault, jobs
         self.metrics = Metrics()
         self.threads = Threads()
-        self.database = Database(settings.database)
+        self.database = open_database(settings)
+        self.direct = direct_database(settings, self.database)
         self.log = MessageLog(self.database)
         self.keys = ApiKeys(self.database)
         self.auth = Auth(self.keys, self.threads, self.metrics)
         self.wake = Wake()
-        listen_url = settings.database_listen_url or settings.database
-        self.source = source(settings.database, listen_url, self.wake)
+        self.source = source(settings.direct_database, self.wake)
         fit = Fit(vault, Connections(self.database).tenants)
         self.reader = Reader(self.log, vault, fit, self.wake, self.threads, self.metrics)
         self.run_keys = RunKeys(vault.run_sealer)
         self.nudges = Nudges(jobs.nudge, self.metrics)
-        writer = Measured(inbox_writer(settings.database), self.metrics)
+        writer = Measured(inbox_writer(settings.direct_database), self.metrics)
         self.inbox = Inbox(writer, self.nudges.committed)
         spans = HashedSpans(vault, Gaps(self.database))
         self.refused = Refused(spans.add, now_ms)
@@ -58,6 +59,7 @@ class Parts:
         """Let go of threads, connections and keys."""
         self.threads.close()
         self.database.close()
+        self.direct.close()
         self.vault.close()
 
 

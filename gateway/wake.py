@@ -72,11 +72,11 @@ class Source(Protocol):
         """Without end; unexpected errors are the caller's, who runs it again."""
 
 
-def source(database_url: str, listen_url: str, wake: Wake) -> Source:
-    """The source for a database."""
-    if database_url.startswith("sqlite"):
-        return SqliteSource(Path(sa.make_url(database_url).database or ""), wake)
-    return PostgresqlSource(listen_url, wake)
+def source(url: str, wake: Wake) -> Source:
+    """The source for a database; `url` leads past any pooler."""
+    if url.startswith("sqlite"):
+        return SqliteSource(Path(sa.make_url(url).database or ""), wake)
+    return PostgresqlSource(url, wake)
 
 
 class PostgresqlSource:

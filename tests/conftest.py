@@ -69,6 +69,19 @@ def private_postgres() -> Iterator[services.PrivatePostgres]:
 
 
 @pytest.fixture
+def pgbouncer() -> Iterator[services.PrivatePgbouncer]:
+    """A running PgBouncer of the test's own, in transaction mode before the shared server."""
+    services.require("pgbouncer")
+    with services.server_directory() as directory:
+        pooler = services.PrivatePgbouncer(directory, services.POSTGRES_URL)
+        pooler.start()
+        try:
+            yield pooler
+        finally:
+            pooler.kill()
+
+
+@pytest.fixture
 def private_redis(tmp_path: Path) -> Iterator[services.PrivateRedis]:
     """A running Redis server of the test's own, to stop, start and kill."""
     services.require("redis_server")

@@ -1,4 +1,4 @@
-"""Private PostgreSQL and Redis servers, to stop and kill at will."""
+"""Private PostgreSQL, PgBouncer and Redis servers, to stop and kill at will."""
 
 import contextlib
 import os
@@ -9,6 +9,7 @@ import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
@@ -94,6 +95,70 @@ def _server(name: str) -> str:
     if found is None:
         raise FileNotFoundError(name)
     return found
+
+
+class PrivatePgbouncer:
+    """A PgBouncer in transaction mode before a server: statements outside of one transaction go to
+    any of a few sessions, and nothing that a client sets for its session is kept for it.
+    """
+
+    _CONFIG = """
+[databases]
+* = host={host} port={port} user={user}{password}
+
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {listen}
+unix_socket_dir =
+pool_mode = transaction
+default_pool_size = 4
+server_round_robin = 1
+auth_type = any
+admin_users = postgres
+"""
+
+    def __init__(self, directory: Path, server_url: str) -> None:
+        """Keep files in `directory`; `start()` it before use."""
+        self.port = free_port()
+        server = urlsplit(server_url)
+        self._home = directory
+        self._user = postgres_user() if os.geteuid() == 0 else None
+        self._child: Process | None = None
+        config = self._CONFIG.format(
+            host=server.hostname,
+            port=server.port or 5432,
+            user=server.username or "postgres",
+            password=f" password={server.password}" if server.password else "",
+            listen=self.port,
+        )
+        self._config = directory / "pgbouncer.ini"
+        self._config.write_text(config)
+
+    def through(self, database_url: str) -> str:
+        """The URL by which the database is reached through it."""
+        return urlunsplit(urlsplit(database_url)._replace(netloc=f"anyone@127.0.0.1:{self.port}"))
+
+    def start(self) -> None:
+        """Start, or start again on the same port; ready on return. Refuses to run as root."""
+        command = [program("pgbouncer") or "pgbouncer", str(self._config)]
+        log = self._home.with_suffix(".log")
+        self._child = Process(command, log=log, user=self._user, cwd=self._home)
+        eventually(self._answers)
+
+    def _answers(self) -> bool:
+        if self._child is None or self._child.returncode is not None:
+            raise AssertionError(f"pgbouncer ended:\n{self.output()}")
+        return no_listener("127.0.0.1", self.port) is None
+
+    def output(self) -> str:
+        """What it has logged."""
+        return self._home.with_suffix(".log").read_text()
+
+    def kill(self) -> None:
+        """SIGKILL it."""
+        if self._child is not None:
+            self._child.close()
+            self._child = None
 
 
 class PrivateRedis:

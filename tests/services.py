@@ -16,6 +16,7 @@ import redis
 from scripts.dockerfile_in_chroot import debian_mirror
 from tests.processes import Process, eventually, free_port, program
 from tests.servers import (
+    PrivatePgbouncer,
     PrivatePostgres,
     PrivateRedis,
     no_listener,
@@ -28,6 +29,7 @@ __all__ = [
     "POSTGRES_URL",
     "RABBITMQ_URL",
     "REDIS_URL",
+    "PrivatePgbouncer",
     "PrivatePostgres",
     "PrivateRedis",
     "Process",
@@ -102,6 +104,14 @@ def _no_postgres_server() -> str | None:
     return None
 
 
+def _no_pgbouncer() -> str | None:
+    if program("pgbouncer") is None:
+        return "pgbouncer not installed"
+    if os.geteuid() == 0 and postgres_user() is None:
+        return "pgbouncer refuses to run as root, and there is no user postgres"
+    return _no_postgres()
+
+
 def _no_bare_tree() -> str | None:
     if os.geteuid() != 0:
         return "only root may make a bare Debian tree and enter it"
@@ -126,6 +136,7 @@ def _no_program(*names: str) -> Callable[[], str | None]:
 SERVICES: dict[str, Callable[[], str | None]] = {
     "postgres": _no_postgres,
     "postgres_server": _no_postgres_server,
+    "pgbouncer": _no_pgbouncer,
     "redis": _no_redis,
     "redis_server": _no_program("redis-server"),
     "rabbitmq": _no_rabbitmq,

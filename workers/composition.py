@@ -8,11 +8,11 @@ import structlog
 from connectors import registry
 from contracts.settings import Settings
 from storage.connections import Connections
-from storage.database import Database
 from storage.deliveries import Deliveries
 from storage.drain import DrainStore
 from storage.gaps import Gaps
 from storage.leases import Leases
+from storage.pooler import direct_database, open_database
 from storage.replays import Replays
 from token_vault import open_vault
 from workers import queue
@@ -34,7 +34,8 @@ class Parts:
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self.settings = settings
-        self.database = Database(settings.database)
+        self.database = open_database(settings)
+        self._direct = direct_database(settings, self.database)
         self.vault = open_vault(settings)
         connectors = registry.build(environ).connectors
         leases = Leases(self.database, seconds=settings.lease_seconds)
@@ -55,7 +56,7 @@ class Parts:
             connectors,
         )
         self.gaps = GapAnnouncer(Gaps(self.database), store, known, normalizer, connectors)
-        self.upkeep = Upkeep(settings, self.database, leases, self.vault)
+        self.upkeep = Upkeep(settings, self._direct, leases, self.vault)
         self.lanes = LaneQueue()
         count = 3 if self.database.is_postgresql else 2
         self.threads = DrainThreads(self.lanes, self.drainer, _report, count)
@@ -72,11 +73,16 @@ class Parts:
         self.sweeper.start()
 
     def stop(self) -> None:
-        """Finish the turns under way, then let go of the database."""
+        """Finish the turns under way, then let go of databases and keys."""
         self.replayer.stop()
         self.sweeper.stop()
         self.threads.stop()
+        self.close()
+
+    def close(self) -> None:
+        """Let go of databases and keys."""
         self.database.close()
+        self._direct.close()
         self.vault.close()
 
 

@@ -37,9 +37,9 @@ class Parts:
     @cached_property
     def any_database(self) -> "Database":
         """The main database, whatever its schema."""
-        from storage.database import Database
+        from storage.pooler import open_database
 
-        database = Database(self.settings.database, pool_size=2)
+        database = open_database(self.settings, pool_size=2)
         self._closing.callback(database.close)
         return database
 

@@ -39,10 +39,14 @@ class Deployment:
         database_url: str,
         *,
         broker_url: str | None = None,
+        pooler_url: str | None = None,
         pages: Iterable[tuple[str, str]] = (("acme", "10"),),
         workers: int = 1,
     ) -> None:
-        """`pages` are pairs of tenant and Page id; without `broker_url` the broker is in files."""
+        """`pages` are pairs of tenant and Page id; without `broker_url` the broker is in files.
+
+        With `pooler_url` the processes reach the database through that.
+        """
         self._folder = folder
         self.data = folder / "var"
         rig = Rig(database_url, self.data)
@@ -51,15 +55,18 @@ class Deployment:
         self.key = ApiKeys(rig.database).create("crm", None, "chaos")[1]
         rig.close()
         self.url = f"http://127.0.0.1:{free_port()}"
-        self._env = self._environment(database_url, broker_url)
+        self._env = self._environment(database_url, broker_url, pooler_url)
         self.workers = [f"worker-{number + 1}" for number in range(workers)]
         self._processes: dict[str, Process] = {}
 
-    def _environment(self, database_url: str, broker_url: str | None) -> Mapping[str, str]:
+    def _environment(
+        self, database_url: str, broker_url: str | None, pooler_url: str | None
+    ) -> Mapping[str, str]:
         return {
             **ENVIRON,
             "GATEWAY_DATA_DIR": str(self.data),
-            "GATEWAY_DATABASE_URL": database_url,
+            "GATEWAY_DATABASE_URL": pooler_url or database_url,
+            "GATEWAY_DATABASE_LISTEN_URL": database_url if pooler_url else "",
             "GATEWAY_BROKER_URL": broker_url or "",
             "GATEWAY_LEASE_SECONDS": str(LEASE_S),
             "GATEWAY_LOG_FORMAT": "json",

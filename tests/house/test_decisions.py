@@ -90,3 +90,15 @@ def test_routes_are_made_in_two_places() -> None:
         and node.func.id == "Route"
     }
     assert makers == {"gateway/operations.py", "gateway/pages.py"}
+
+
+def test_the_main_database_is_opened_in_one_place() -> None:
+    """ADR 20: who opens it elsewhere would leave things in a pooler's sessions."""
+    opening = {
+        name
+        for name, tree in _modules(*PACKAGES)
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
+        if call.func.id == "Database"
+    }
+    assert opening == {"storage/pooler.py"}

@@ -6,7 +6,7 @@ from typing import Final
 import typer
 
 from contracts.errors import GatewayError
-from gateway.cli.doctor import broker, database, machine, providers, public, vault
+from gateway.cli.doctor import broker, database, machine, pooler, providers, public, vault
 from gateway.cli.doctor.finding import Check, Finding, fault
 from gateway.cli.output import write_json
 from gateway.cli.parts import Parts, parts
@@ -19,6 +19,7 @@ CHECKS: Final[Sequence[tuple[str, Check]]] = (
     ("keyring", vault.keyring),
     ("key store", vault.store),
     ("database", database.reachable),
+    ("pooler", pooler.passed),
     ("clock", database.clock),
     ("durability", database.durability),
     ("migrations", database.migrations),
