@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from contracts.errors import Misconfigured, StoreUnavailable
+from storage.sqlite import prepare_sqlite
 from storage.turn import Turn
 
 STATEMENT_TIMEOUT_MS: Final = 30_000
@@ -164,20 +165,6 @@ def _sqlite(url: str, pool_size: int) -> tuple[sa.Engine, Turn]:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine, Turn(path.with_name(path.name + "-turn"))
-
-
-def prepare_sqlite(raw: Any) -> None:
-    """WAL with every commit on disk; the driver's own transaction handling switched off."""
-    raw.isolation_level = None
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        "secure_delete=ON",
-        "cache_size=-16000",
-        "temp_store=MEMORY",
-    ):
-        raw.execute(f"PRAGMA {pragma}").close()
 
 
 def _postgresql(url: str, pool_size: int) -> sa.Engine:

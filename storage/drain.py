@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from storage import drain_sql
+from storage import drain_sql, undrained
 from storage.database import Database, now_ms, one_trip
 from storage.leases import LANE, Lease, check_fences, move_marks
 from storage.schema import (
@@ -71,16 +71,29 @@ class DrainStore:
     def overdue_lanes(self) -> list[int]:
         """Lanes that have something to drain which nobody holds."""
         free = leases.c.until_ms <= self._database.clock_ms()
-        query = sa.select(_LANE).where(leases.c.kind == LANE, free, _HAS_WAITING)
         with self._database.read() as connection:
-            return list(connection.scalars(query))
+            return [int(key) for key in connection.scalars(self._undrained(free))]
 
     def has_waiting(self, lanes: Collection[int]) -> list[str]:
         """Those of `lanes` that have something to drain, as lease keys, whoever holds them."""
         of_these = leases.c.key.in_([str(lane) for lane in lanes])
-        query = sa.select(leases.c.key).where(leases.c.kind == LANE, of_these, _HAS_WAITING)
         with self._database.read() as connection:
-            return list(connection.scalars(query))
+            return list(connection.scalars(self._undrained(of_these)))
+
+    def catch_up(self) -> None:
+        """SQLite: move the marks of drained lanes to the inbox's end, so that nobody looks through
+        what lies between. Ids grow, so what comes meanwhile stands behind the new mark.
+        """
+        if self._database.is_postgresql:
+            return
+        with self._database.read() as connection:
+            behind = connection.execute(undrained.left_behind()).all()
+        if behind:
+            with self._database.write() as connection:
+                connection.execute(_CATCH_UP, [row._asdict() for row in behind])
+
+    def _undrained(self, *those: sa.ColumnElement[bool]) -> sa.Select[Any]:
+        return undrained.lanes(self._database.is_postgresql, *those)
 
     def count_attempt(self, item: int) -> int:
         """Commit that `item` is about to be tried; returns how often it has been by now."""
@@ -149,12 +162,12 @@ class DrainStore:
             connection.execute(sa.delete(attempts).where(attempts.c.item.in_(turn.tried)))
 
 
-_LANE: Final = sa.cast(leases.c.key, sa.SmallInteger)
-_HAS_WAITING: Final = sa.or_(
-    sa.exists().where(inbox.c.lane == _LANE, inbox.c.id > leases.c.mark),
-    sa.exists().where(deferred.c.lane == _LANE),
+_CATCH_UP: Final = (
+    sa.update(leases)
+    .where(leases.c.kind == LANE, leases.c.key == sa.bindparam("lane"))
+    .where(leases.c.mark == sa.bindparam("from"), leases.c.owner.is_(None))
+    .values(mark=sa.bindparam("newest"))
 )
-"""Of a lane's lease: something stands behind its mark, or was put off."""
 
 _COUNT_ATTEMPT: Final = sa.text(
     """

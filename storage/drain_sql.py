@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.database import driver_cursor
-from storage.schema import connections, erased_contacts
+from storage.schema import SEGMENT_BITS, connections, erased_contacts
 from storage.turns import Append
 
 POSITION_LOCK: Final = 7_215_004
@@ -150,9 +150,10 @@ class Postgresql:
 class Sqlite:
     """One writer at a time: what it reads inside its transaction cannot change."""
 
-    _WAITING: Final = (
-        f"SELECT {_ITEM} FROM inbox i WHERE i.lane = ? AND i.id > ? ORDER BY i.id LIMIT ?"  # noqa: S608
-    )
+    _WAITING: Final = f"""
+        SELECT {_ITEM} FROM inbox i
+        WHERE i.id >> {SEGMENT_BITS} = ? AND i.lane = ? AND i.id > ? ORDER BY i.id LIMIT ?
+    """  # noqa: S608 - constants of this module
     _CLAIM: Final = (
         "INSERT OR IGNORE INTO dedupe (day, hash, after, kept_at_ms) VALUES (?, ?, ?, ?)"
     )
@@ -164,10 +165,17 @@ class Sqlite:
     def waiting(
         self, connection: sa.Connection, lanes: Sequence[tuple[int, int]], each: int
     ) -> Sequence[Any]:
+        """A lane's items segment by segment; see `storage.undrained`."""
         cursor = driver_cursor(connection)
+        newest = cursor.execute("SELECT coalesce(max(id), 0) FROM inbox").fetchone()[0]
         found: list[Any] = []
         for number, mark in sorted(lanes):
-            found += cursor.execute(self._WAITING, (number, mark, each)).fetchall()
+            enough = len(found) + each
+            for segment in range(mark >> SEGMENT_BITS, (newest >> SEGMENT_BITS) + 1):
+                here = (segment, number, mark, enough - len(found))
+                found += cursor.execute(self._WAITING, here).fetchall()
+                if len(found) == enough:
+                    break
         return found
 
     def share_connections(

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from storage.database import Database
+from storage.leases import LANE
 from storage.partitions import (
     DAY_MS,
     DEFAULT_DEDUPE,
@@ -48,7 +49,7 @@ def drop_inbox_days(database: Database, before: int) -> Removed:
     """
     there = inbox_days(database, before)
     for day in there:
-        if not _has_waiting(database, day):
+        if not _has_waiting(database, day, *there[day]):
             if database.is_postgresql:
                 drop_inbox_partition(database, f"inbox_d{day}")
             else:
@@ -152,23 +153,26 @@ def _delete_day(database: Database, day: int, first: int, last: int) -> None:
             connection.execute(these)
 
 
-def _has_waiting(database: Database, day: int) -> bool:
-    """Whether an item of `day` is not yet drained, or deferred by the fair share."""
-    first = (
-        sa.select(inbox.c.id)
-        .where(
-            inbox.c.lane == sa.cast(leases.c.key, sa.SmallInteger),
-            inbox.c.id > leases.c.mark,
-            inbox.c.day == day,
-        )
-        .order_by(inbox.c.id)
-        .limit(1)
-        .scalar_subquery()
-    )
-    undrained = sa.select(leases.c.key).where(leases.c.kind == "lane", first.is_not(None))
-    held = sa.select(deferred.c.item).where(deferred.c.day == day)
+def _has_waiting(database: Database, day: int, first: int, last: int) -> bool:
+    """Whether an item of `day` is not yet drained, or deferred by the fair share.
+
+    PostgreSQL asks its primary key for each lane; SQLite looks through the day's ids, `first` to
+    `last`, from the oldest mark on.
+    """
+    behind = sa.and_(inbox.c.id > leases.c.mark, inbox.c.day == day)
+    lane = leases.c.kind == LANE
+    if database.is_postgresql:
+        of_lane = inbox.c.lane == sa.cast(leases.c.key, sa.SmallInteger)
+        item = sa.select(inbox.c.id).where(of_lane, behind).order_by(inbox.c.id).limit(1)
+        undrained = sa.exists().where(lane, item.scalar_subquery().is_not(None))
+    else:
+        oldest = sa.select(sa.func.min(leases.c.mark)).where(lane).scalar_subquery()
+        ids = sa.and_(inbox.c.id > oldest, inbox.c.id.between(first, last))
+        of_lane = leases.c.key == sa.cast(inbox.c.lane, sa.Text)
+        undrained = sa.exists().where(lane, of_lane, ids, behind)
+    held = sa.exists().where(deferred.c.day == day)
     with database.read() as connection:
-        return bool(connection.scalar(sa.select(sa.or_(undrained.exists(), held.exists()))))
+        return bool(connection.scalar(sa.select(sa.or_(undrained, held))))
 
 
 def _of_days(table: sa.Table, before: int, left: Collection[int]) -> sa.ColumnElement[bool]:

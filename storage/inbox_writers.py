@@ -1,18 +1,16 @@
-"""The two inbox writers: asyncpg for PostgreSQL, a thread with its own connection for SQLite."""
+"""The two inbox writers: asyncpg for PostgreSQL, a process with its own connection for SQLite."""
 
 import asyncio
-import sqlite3
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+import sys
+from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
 import sqlalchemy as sa
 
 from contracts.errors import InvalidInput, StoreUnavailable
-from storage.database import prepare_sqlite
+from storage import sqlite_writer
 from storage.inbox import InboxWriter, NewItem, RunKey
-from storage.turn import Turn
 
 INBOX_LOCK: Final = 7_215_003
 """Advisory lock that makes ids follow the order of commits: a lane's mark must never pass an id
@@ -29,14 +27,6 @@ SELECT $2, $3, i.lane, i.provider, i.n, i.received_at_ms, i.sealed
 FROM held, unnest($4::smallint[], $5::text[], $6::bigint[], $7::bigint[], $8::bytea[])
      AS i(lane, provider, n, received_at_ms, sealed)
 """
-_LITE_RUN_KEY: Final = "INSERT OR IGNORE INTO run_keys (id, day, wrapped) VALUES (?, ?, ?)"
-_LITE_ITEM: Final = "INSERT INTO inbox (day, run_key, lane, provider, n, received_at_ms, sealed)"
-_LITE_ITEMS: Final = {
-    rows: f"{_LITE_ITEM} VALUES {', '.join(['(?, ?, ?, ?, ?, ?, ?)'] * rows)}"
-    for rows in (64, 32, 16, 8, 4, 2, 1)
-}
-"""By how many rows they insert. The driver lets go of the interpreter at every step of a statement,
-and a busy event loop is slow to hand it back: the fewer steps, the faster."""
 
 
 def inbox_writer(url: str) -> InboxWriter:
@@ -94,65 +84,53 @@ class PostgresqlWriter:
 
 
 class SqliteWriter:
-    """One thread with one connection, taking its turn among all writers of the file."""
+    """A process with the file's one connection (`storage.sqlite_writer` says why), started on first
+    use and anew when it has ended.
+    """
 
     def __init__(self, url: str) -> None:
-        self._path = Path(sa.make_url(url).database or "")
-        self._turn = Turn(self._path.with_name(self._path.name + "-turn"))
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="inbox")
-        self._connection: sqlite3.Connection | None = None
-        self._known: set[bytes] = set()
+        self._path = sa.make_url(url).database or ""
+        self._process: Any = None
 
     async def write(self, key: RunKey, items: Sequence[NewItem]) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._write, key, items)
+        try:
+            batch = msgspec.msgpack.encode((key, items))
+        except UnicodeEncodeError as error:
+            raise InvalidInput(type(error).__name__) from None
+        try:
+            answer, _, reason = (await self._ask(batch)).partition(" ")
+        except OSError as error:
+            await self.close()
+            raise StoreUnavailable(type(error).__name__) from error
+        if answer == "invalid":
+            raise InvalidInput(reason)
+        if answer != "ok":
+            raise StoreUnavailable(reason)
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._drop)
-        self._thread.shutdown()
-
-    def _write(self, key: RunKey, items: Sequence[NewItem]) -> None:
+        """The process ends with its input; one that hangs is ended."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.stdin.close()
         try:
-            with self._turn:
-                self._commit(key, [(key.day, key.id, *item) for item in items])
-        except (sqlite3.DataError, sqlite3.IntegrityError, UnicodeEncodeError) as error:
-            raise InvalidInput(type(error).__name__) from None
-        except (sqlite3.Error, OSError) as error:
-            self._drop()
-            raise StoreUnavailable(type(error).__name__) from error
+            await asyncio.wait_for(process.wait(), COMMAND_TIMEOUT_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
 
-    def _commit(self, key: RunKey, rows: list[tuple[object, ...]]) -> None:
-        connection = self._connected()
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            if key.id not in self._known:
-                connection.execute(_LITE_RUN_KEY, key)
-            for statement, values in _chunks(rows):
-                connection.execute(statement, values)
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        self._known.add(key.id)
-
-    def _connected(self) -> sqlite3.Connection:
-        if self._connection is None:
-            if not self._path.exists():
-                raise sqlite3.OperationalError("no database")
-            self._connection = sqlite3.connect(self._path, timeout=3, check_same_thread=False)
-            prepare_sqlite(self._connection)
-        return self._connection
-
-    def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        self._known.clear()  # the store that comes back may be an older one, without our run key
-        if connection is not None:
-            connection.close()
-
-
-def _chunks(rows: Sequence[tuple[object, ...]]) -> Iterator[tuple[str, list[object]]]:
-    """`rows` in order, as few statements with their values."""
-    done = 0
-    for size, statement in _LITE_ITEMS.items():
-        while len(rows) - done >= size:
-            yield statement, [value for row in rows[done : done + size] for value in row]
-            done += size
+    async def _ask(self, batch: bytes) -> str:
+        """What the process answers to a batch. Raises `OSError` when it has ended."""
+        if self._process is None:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "storage.sqlite_writer", self._path),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+            )
+        process = self._process
+        process.stdin.write(sqlite_writer.LENGTH.pack(len(batch)) + batch)
+        await process.stdin.drain()
+        line: bytes = await process.stdout.readline()
+        if not line:
+            raise BrokenPipeError("the inbox's writer has ended")
+        return line.decode().rstrip()

@@ -47,7 +47,8 @@ class Sweeper:
             thread.join()
 
     def _sweep(self) -> bool:
-        return _works("sweep", lambda: self._lanes.add(self._store.overdue_lanes()))
+        found = _works("sweep", lambda: self._lanes.add(self._store.overdue_lanes()))
+        return _works("catch_up", self._store.catch_up) and found
 
     def _run(self) -> bool:
         worked = [_works(name, errand) for name, errand in self._errands.items()]

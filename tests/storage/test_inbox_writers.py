@@ -1,16 +1,21 @@
 """One contract for all inbox writers, the fake one too."""
 
+import asyncio
+import signal
+import sys
 from itertools import pairwise
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 from contracts.errors import InvalidInput, StoreUnavailable
 from storage.database import Database
 from storage.inbox import InboxWriter
-from storage.inbox_writers import inbox_writer
+from storage.inbox_writers import SqliteWriter, inbox_writer
 from storage.schema import run_keys
-from tests.storage.inbox_writers import BAD, Ledger
+from storage.sqlite_writer import LENGTH
+from tests.storage.inbox_writers import BAD, Ledger, stored
 from tests.storage.rows import item, run_key
 
 pytestmark = pytest.mark.anyio
@@ -79,3 +84,38 @@ async def test_a_store_that_is_away_says_so(url: str) -> None:
     with pytest.raises(StoreUnavailable):
         await writer.write(run_key(), [item()])
     await writer.close()
+
+
+async def test_a_writing_process_that_was_killed_is_started_anew(sqlite_database: Database) -> None:
+    writer = SqliteWriter(sqlite_database.url)
+    await writer.write(run_key(), [item()])
+    process = writer._process
+    process.kill()
+    with pytest.raises(StoreUnavailable):
+        await writer.write(run_key(), [item()])
+    await writer.write(run_key(), [item()])
+    await writer.close()
+    assert len(stored(sqlite_database)) == 2
+
+
+async def test_the_writing_process_ends_with_its_edge(sqlite_database: Database) -> None:
+    """Also after `kill -9`, which closes its input; half a batch is none."""
+    path = sqlite_database.url.removeprefix("sqlite:///")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "storage.sqlite_writer", path), stdin=asyncio.subprocess.PIPE
+    )
+    batch = msgspec.msgpack.encode((run_key(), [item()]))
+    await process.communicate(LENGTH.pack(len(batch)) + batch[:-1])
+    assert process.returncode == 0
+    assert stored(sqlite_database) == []
+
+
+async def test_signals_do_not_end_the_writing_process(sqlite_database: Database) -> None:
+    """Ctrl-C goes to the whole group; the edge has yet to write what it accepted."""
+    writer = SqliteWriter(sqlite_database.url)
+    await writer.write(run_key(), [item()])
+    for number in (signal.SIGINT, signal.SIGTERM):
+        writer._process.send_signal(number)
+    await writer.write(run_key(), [item()])
+    await writer.close()
+    assert len(stored(sqlite_database)) == 2
