@@ -125,6 +125,7 @@ async def _lifespan(edge: Edge) -> AsyncIterator[None]:
         await asyncio.gather(*kept, return_exceptions=True)
         try:
             await parts.refused.flush(ended=True)
+            await parts.refused.keep()
         finally:
             await asyncio.to_thread(parts.nudges.stop)
             await asyncio.to_thread(parts.close)

@@ -13,7 +13,7 @@ from contracts.errors import InvalidInput, NotFound
 from gateway.auth import require_tenant, tenant_of
 from gateway.connecting import Connected, Connecting
 from gateway.operations import CRM_OR_OPERATOR, Call, Nothing, Operation, answer
-from gateway.shapes import ById, Limit, Tenant, Text, Time, time_of
+from gateway.shapes import ById, LastId, Limit, ProviderName, Tenant, Text, Time, time_of
 from gateway.threads import Threads
 from storage.connections import Connection, Connections
 
@@ -22,9 +22,9 @@ class ConnectionQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which connections; `after` is the last id of the page before."""
 
     tenant: Tenant | None = None
-    provider: Text | None = None
+    provider: ProviderName | None = None
     status: Text | None = None
-    after: Text | None = None
+    after: LastId | None = None
     limit: Limit = 100
 
 

@@ -12,7 +12,7 @@ from contracts.errors import InvalidInput, NotFound, Unavailable
 from gateway.auth import require_all_tenants, require_tenant
 from gateway.jobs import Jobs
 from gateway.operations import OPERATOR, Call, Nothing, Operation, answer
-from gateway.shapes import ById, Limit, Text, Time, time_of
+from gateway.shapes import ById, LastId, Limit, ProviderName, Time, time_of
 from gateway.threads import Threads
 from storage import deliveries as stored
 from storage.api_keys import ApiKey
@@ -36,8 +36,8 @@ class DeliveryQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which deliveries; `after` is the last id of the page before."""
 
     status: Listed = "parked"
-    provider: Text | None = None
-    after: Text | None = None
+    provider: ProviderName | None = None
+    after: LastId | None = None
     limit: Limit = 100
 
 
@@ -65,7 +65,7 @@ class ReplayFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which deliveries to run again."""
 
     status: Literal["parked", "unrouted"] = "parked"
-    provider: Text | None = None
+    provider: ProviderName | None = None
 
 
 class ReplayState(msgspec.Struct, frozen=True):

@@ -9,7 +9,17 @@ from contracts.errors import CursorExpired, KeyDestroyed, LogRestored, NotFound,
 from gateway.auth import require_tenant, tenant_of
 from gateway.operations import CRM, Call, Nothing, Operation, json_bytes
 from gateway.reading import Reader
-from gateway.shapes import ById, CursorText, Limit, Tenant, Text, Time, Types, WaitS, short_types
+from gateway.shapes import (
+    ById,
+    ConnectionId,
+    CursorText,
+    Limit,
+    Tenant,
+    Time,
+    Types,
+    WaitS,
+    short_types,
+)
 from gateway.threads import Threads
 from storage.cursors import BEGINNING, Cursor, parse_cursor
 from storage.log import Filter, MessageLog
@@ -23,7 +33,7 @@ class Pull(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: Limit = 100
     wait: WaitS = 0
     tenant: Tenant | None = None
-    connection: Text | None = None
+    connection: ConnectionId | None = None
     type: Types = []
 
 

@@ -11,15 +11,16 @@ from gateway.jobs import Jobs
 from gateway.metrics import Metrics
 from gateway.nudges import Nudges
 from gateway.reading import Reader
-from gateway.refused import ELSEWHERE, Refused, Span
+from gateway.refused import Refused
 from gateway.run_keys import RunKeys
+from gateway.spans import HashedSpans, SpanFile
 from gateway.threads import Threads
 from gateway.wake import Wake, source
 from gateway.webhooks import Webhooks
 from storage.api_keys import ApiKeys
 from storage.connections import Connections
 from storage.database import now_ms
-from storage.gaps import Gaps, gap
+from storage.gaps import Gaps
 from storage.inbox import Inbox, InboxWriter, NewItem, RunKey
 from storage.inbox_writers import inbox_writer
 from storage.log import MessageLog
@@ -48,7 +49,8 @@ class Parts:
         writer = Measured(inbox_writer(settings.direct_database), self.metrics)
         self.inbox = Inbox(writer, self.nudges.committed)
         spans = HashedSpans(vault, Gaps(self.database))
-        self.refused = Refused(spans.add, now_ms)
+        self.span_file = SpanFile(settings.data_dir / "refused", spans)
+        self.refused = Refused(spans.add, now_ms, self.span_file)
         self.webhooks = Webhooks(
             registry.endpoints, self.inbox, self.run_keys, self.refused, self.metrics
         )
@@ -61,6 +63,7 @@ class Parts:
         self.database.close()
         self.direct.close()
         self.vault.close()
+        self.span_file.close()
 
 
 class Measured:
@@ -80,26 +83,3 @@ class Measured:
     async def close(self) -> None:
         """As the writer's own."""
         await self._writer.close()
-
-
-class HashedSpans:
-    """Stores refused spans as gaps, under the keyed hash of their route."""
-
-    def __init__(self, vault: Vault, gaps: Gaps) -> None:
-        self._vault = vault
-        self._gaps = gaps
-
-    def add(self, spans: Sequence[Span]) -> None:
-        """Raises `GatewayError` while the store or the key store is away."""
-        keys = self._vault.deployment()
-        self._gaps.add(
-            [
-                gap(
-                    None if span[:2] == ELSEWHERE else keys.hash("route", *span[:2]),
-                    span.from_ms,
-                    span.until_ms,
-                    "refused",
-                )
-                for span in spans
-            ]
-        )

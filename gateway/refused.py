@@ -1,12 +1,13 @@
 """Remembers what the edge had to refuse, until the store is back and can be told."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
 from contracts.errors import GatewayError
+from gateway.seldom import Seldom
 
 log = structlog.get_logger()
 
@@ -32,16 +33,30 @@ class Span(NamedTuple):
     refused: int
 
 
+class Notes(Protocol):
+    """Outlives the process, as `gateway.spans.SpanFile` does; every call blocks."""
+
+    def add(self, spans: Iterable[Span]) -> None: ...
+
+    def clear(self) -> None: ...
+
+    def tell_left(self, until_ms: int) -> None: ...
+
+
 class Refused:
     """The spans of one process; bounded, so that a long outage cannot fill its memory."""
 
     def __init__(
-        self, store: Callable[[Sequence[Span]], None], clock_ms: Callable[[], int]
+        self, store: Callable[[Sequence[Span]], None], clock_ms: Callable[[], int], notes: Notes
     ) -> None:
         """`store` blocks, and raises `GatewayError` as long as the store is away."""
         self._store = store
         self._clock_ms = clock_ms
+        self._notes = notes
         self._spans: dict[Route, list[int]] = {}
+        self._noted: set[Route] = set()
+        self._left_until_ms: int | None = clock_ms()
+        self._not_noted = Seldom("refused.not_noted")
 
     def __len__(self) -> int:
         return len(self._spans)
@@ -60,10 +75,42 @@ class Refused:
             span[2] += 1
 
     async def look(self) -> None:
-        """One look: wait, and tell the store of spans that are over."""
+        """One look: wait, tell the store of spans that are over, note the others."""
         await asyncio.sleep(LOOK_S)
         if self._spans:
             await self.flush()
+        await self.keep()
+        if self._left_until_ms is not None:
+            await self._tell_left(self._left_until_ms)
+
+    async def keep(self) -> None:
+        """Note what is not told yet, so that a kill does not forget it: each route once, until all
+        is told; beyond the bound, all of them.
+        """
+        try:
+            if not self._spans and self._noted:
+                await asyncio.to_thread(self._notes.clear)
+                self._noted.clear()
+            elif ELSEWHERE not in self._noted and (new := self._spans.keys() - self._noted):
+                spans = [Span(*route, *self._spans[route]) for route in new]
+                if len(self._noted) + len(new) > MOST_ROUTES:
+                    first = min(span.from_ms for span in spans)
+                    spans = [Span(*ELSEWHERE, first, first, len(spans))]
+                await asyncio.to_thread(self._notes.add, spans)
+                self._noted.update(span[:2] for span in spans)
+        except OSError as error:
+            self._not_noted.note(error=error.strerror)
+
+    async def _tell_left(self, until_ms: int) -> None:
+        """What dead edges have left: once, when the store is there."""
+        try:
+            await asyncio.to_thread(self._notes.tell_left, until_ms)
+        except GatewayError as error:
+            log.info("refused.left_not_stored", reason=error.reason)
+        except OSError as error:
+            self._not_noted.note(error=error.strerror)
+        else:
+            self._left_until_ms = None
 
     async def flush(self, *, ended: bool = False) -> bool:
         """Store the spans that are over, or all with `ended`; False while the store is away."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from contracts.errors import Misconfigured
 from contracts.logs import configure
 from contracts.settings import Settings
 from gateway.app import Edge, create_app
@@ -51,11 +52,14 @@ class Server(uvicorn.Server):
 def serve(settings: Settings, environ: Mapping[str, str], host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT; returns when everything accepted is stored and answered.
 
-    Raises `Misconfigured`, and `SystemExit` when the address is taken.
+    Raises `Misconfigured`, also when the address is taken.
     """
     configure(settings.log_format, settings.log_level)
     edge = create_app(settings, environ)
-    Server(server_config(edge, host, port), edge).run()
+    try:
+        Server(server_config(edge, host, port), edge).run()
+    except SystemExit:  # uvicorn has logged why, and its exit code is its own
+        raise Misconfigured(f"cannot listen on {host}:{port}") from None
 
 
 def server_config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:

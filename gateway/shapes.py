@@ -20,6 +20,9 @@ CursorText = Annotated[
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$(?!\n)", max_length=100)]
 Tenant = Annotated[str, Meta(min_length=1, max_length=200, description="A tenant's name.")]
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
+ProviderName = Annotated[Text, Meta(description="A provider's name, e.g. `facebook`.")]
+ConnectionId = Annotated[Text, Meta(description="A connection's id, `con_…`.")]
+LastId = Annotated[Text, Meta(description="The last id of the page before.")]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 Types = Annotated[
     list[Text],

@@ -41,7 +41,7 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """Edge, worker, scheduler and, if asked, the sandbox: all in one, restarted when they die."""
+    """All in one: edge, worker, scheduler, and the sandbox if asked. Restarted when they die."""
     from gateway.cli.all_in_one import run_all
 
     if sandbox_port is not None and not with_sandbox:
@@ -74,7 +74,7 @@ def schedule() -> None:
 def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Look at everything that can be wrong; a line per finding, exit code 1 on a fault."""
+    """Look at everything that can be wrong. A line per finding, exit code 1 on a fault."""
     from gateway.cli.doctor import check_all
 
     raise typer.Exit(check_all(as_json=as_json))

@@ -21,6 +21,8 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
 VISIBLE_S: Final = 2.0
 GAP_S: Final = 20
+NOTED_S: Final = 2.5
+"""Longer than the edge takes to note on disk what it refused."""
 PAGES: Final = (("acme", "10"), ("acme", "20"))
 
 
@@ -131,6 +133,27 @@ def test_without_its_database_the_edge_refuses_and_says_the_gap(
 ) -> None:
     deployment = Deployment(tmp_path, private_postgres.url, pages=PAGES)
     _prove_refused_and_said(deployment, getattr(private_postgres, how), private_postgres.start)
+
+
+@pytest.mark.postgres_server
+def test_an_edge_killed_in_an_outage_says_the_gap_when_it_is_back(
+    private_postgres: PrivatePostgres, tmp_path: Path
+) -> None:
+    deployment = Deployment(tmp_path, private_postgres.url, pages=PAGES)
+    with _running(deployment) as client:
+        assert post(client, text("10", "7", "before")) == 200
+        private_postgres.kill()
+        _statuses_until(client, 503)
+        time.sleep(NOTED_S)
+        deployment.kill(EDGE)
+        deployment.start_one(EDGE)
+        time.sleep(1)  # it starts, and looks, while the store is still away
+        private_postgres.start()
+        deployment.start()
+        eventually(lambda: _answers(lambda: bool(gaps(client))), within_s=GAP_S, every_s=0.5)
+        (gap,) = gaps(client)
+        assert (gap["source"], gap["data"]["reason"]) == ("/facebook/10", "refused")
+        assert not list((deployment.data / "refused").iterdir())
 
 
 def test_with_a_full_disk_the_edge_refuses_and_says_the_gap(

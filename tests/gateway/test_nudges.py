@@ -1,15 +1,14 @@
-"""What runs beside the requests: nudges to the workers, and the memory of what was refused."""
+"""Nudges to the workers, which run beside the requests."""
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pytest
 
-from contracts.errors import StoreUnavailable, Unavailable
+from contracts.errors import Unavailable
 from gateway.metrics import Metrics
 from gateway.nudges import Nudges
-from gateway.refused import ELSEWHERE, LONGEST_MS, MOST_ROUTES, QUIET_MS, Refused, Span
 from tests.services import eventually
 
 
@@ -79,90 +78,3 @@ def test_stopping_sends_what_is_left(broker: Broker, metrics: Metrics) -> None:
     nudges.committed({2})
     nudges.stop()
     assert sorted(lane for lanes in broker.taken for lane in lanes) == [1, 2]
-
-
-class Store:
-    """Keeps spans, unless it is away."""
-
-    def __init__(self) -> None:
-        self.away = False
-        self.spans: list[Span] = []
-
-    def add(self, spans: Sequence[Span]) -> None:
-        if self.away:
-            raise StoreUnavailable("away")
-        self.spans += spans
-
-
-class Clock:
-    """A time that the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000
-
-    def __call__(self) -> int:
-        return self.now
-
-
-@pytest.mark.anyio
-async def test_a_span_is_told_when_it_is_over() -> None:
-    store, clock = Store(), Clock()
-    refused = Refused(store.add, clock)
-    refused.note("facebook", "1", clock.now)
-    clock.now += 500
-    refused.note("facebook", "1", clock.now)
-    assert await refused.flush()
-    assert store.spans == []
-    clock.now += QUIET_MS
-    assert await refused.flush()
-    assert store.spans == [Span("facebook", "1", 1_000_000, 1_000_500, 2)]
-    assert len(refused) == 0
-
-
-@pytest.mark.anyio
-async def test_a_span_waits_for_the_store_and_goes_on_growing() -> None:
-    store, clock = Store(), Clock()
-    store.away = True
-    refused = Refused(store.add, clock)
-    refused.note("facebook", "1", clock.now)
-    clock.now += QUIET_MS
-    assert not await refused.flush()
-    refused.note("facebook", "1", clock.now)
-    store.away = False
-    assert await refused.flush(ended=True)
-    assert store.spans == [Span("facebook", "1", 1_000_000, 1_000_000 + QUIET_MS, 2)]
-
-
-@pytest.mark.anyio
-async def test_a_long_span_is_told_in_parts() -> None:
-    store, clock = Store(), Clock()
-    refused = Refused(store.add, clock)
-    refused.note("facebook", "1", clock.now)
-    clock.now += LONGEST_MS
-    refused.note("facebook", "1", clock.now)
-    assert await refused.flush()
-    assert [span.refused for span in store.spans] == [2]
-
-
-@pytest.mark.anyio
-async def test_an_unexpected_error_forgets_no_span() -> None:
-    clock, told = Clock(), []
-
-    def odd(spans: Sequence[Span]) -> None:
-        told.append(spans)
-        raise ValueError("odd")
-
-    refused = Refused(odd, clock)
-    refused.note("facebook", "1", clock.now)
-    for _ in range(2):
-        with pytest.raises(ValueError, match="odd"):
-            await refused.flush(ended=True)
-    assert told[0] == told[1] != []
-
-
-def test_memory_is_bounded() -> None:
-    refused = Refused(Store().add, Clock())
-    for n in range(MOST_ROUTES + 500):
-        refused.note("facebook", str(n), n)
-    assert len(refused) == MOST_ROUTES + 1
-    assert refused._spans[ELSEWHERE] == [MOST_ROUTES, MOST_ROUTES + 499, 500]

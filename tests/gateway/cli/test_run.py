@@ -84,6 +84,18 @@ def test_a_message_travels_and_nothing_that_dies_stops_it(running: Running, fold
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
 
 
+def test_an_edge_whose_address_is_taken_says_so(
+    spawn: Spawn, folder: Path, gateway: Gateway
+) -> None:
+    gateway("db", "upgrade")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "gateway", "serve", "--port", port]
+        edge = spawn(command, env={"GATEWAY_DATA_DIR": str(folder / "var")}, name="serve")
+        assert edge.wait() == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in edge.output()
+
+
 @pytest.mark.slow
 def test_it_goes_on_where_it_was(running: Running, spawn: Spawn, folder: Path) -> None:
     running.write("before")
