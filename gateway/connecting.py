@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-import msgspec
 import structlog
 
 from contracts.connection import AccountDetails, decode_details, encode_details
 from contracts.errors import InvalidInput, KeyDestroyed, Tampered, UnknownKey
+from contracts.login import Tokens
 from contracts.tokens import Secret
 from gateway.fit import Fit
 from storage.connections import ADOPT_MS, Connection, Connections, Grant, new_id
 from storage.database import now_ms
-from token_vault import Purpose, TenantKeys, Vault
+from token_vault import Purpose, TenantKeys, Vault, seal_tokens
 
 log = structlog.get_logger()
 
@@ -138,14 +139,14 @@ def _is_plain(text: str) -> bool:
 
 def _grant(new: ManualAccount, token: Secret, keys: TenantKeys, now: int) -> Grant:
     id_ = new_id("gra")
-    plain = msgspec.json.encode({"access_token": token.reveal()})
+    tokens = Tokens(token, datetime.fromtimestamp(now / 1000, UTC))
     return Grant(
         id=id_,
         tenant=new.tenant,
         login=MANUAL,
         subject=keys.hash("subject", MANUAL, new.provider, new.account),
         scopes=[],
-        sealed=keys.seal(Purpose.TOKEN, id_.encode(), plain),
+        sealed=seal_tokens(keys, id_, tokens),
         version=1,
         created_at_ms=now,
     )

@@ -39,7 +39,12 @@ class Connection(NamedTuple):
 
 
 class Grant(NamedTuple):
-    """What one consent gave: `subject` is a keyed hash of whose it is, `sealed` its tokens."""
+    """What one consent gave: `subject` is a keyed hash of whose it is, `sealed` its tokens.
+
+    `version` counts their changes. `refusal` says why the provider takes them no more, until the
+    owner consents again. `asked_at_ms`: a refresh that may spend the refresh token was begun then,
+    and its answer is not here.
+    """
 
     id: str
     tenant: str
@@ -49,6 +54,10 @@ class Grant(NamedTuple):
     sealed: bytes
     version: int
     created_at_ms: int
+    expires_at_ms: int | None = None
+    refreshed_at_ms: int | None = None
+    refusal: str = ""
+    asked_at_ms: int | None = None
 
 
 def new_id(prefix: str) -> str:

@@ -1,13 +1,11 @@
 """`gateway connections`: by hand, sealed, and routed."""
 
-import msgspec
-
 from storage.connections import ADOPT_MS, Connections
 from storage.database import now_ms
 from storage.schema import grants
 from tests.gateway.cli.conftest import Gateway
 from tests.rig import Rig
-from token_vault import Purpose
+from token_vault import GrantTokens, Openings
 
 ADD = ("connections", "add", "--tenant", "acme", "--provider", "facebook")
 
@@ -34,8 +32,9 @@ def test_a_token_comes_on_standard_input_and_is_sealed(rig: Rig, gateway: Gatewa
     with rig.database.read() as connection:
         grant = connection.execute(grants.select()).one()
     assert b"EAAsecret" not in grant.sealed
-    plain = rig.vault.tenant("acme").open(Purpose.TOKEN, grant.id.encode(), grant.sealed)
-    assert msgspec.json.decode(plain) == {"access_token": "EAAsecret"}
+    tokens = GrantTokens(rig.vault, Openings(lambda _: None)).open(grant, job="test")
+    assert tokens.access_token.reveal() == "EAAsecret"
+    assert (tokens.expires_at, tokens.refresh_token) == (None, None)
 
 
 def test_standard_input_without_a_token_is_wrong_usage(rig: Rig, gateway: Gateway) -> None:
