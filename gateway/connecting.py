@@ -149,4 +149,5 @@ def _grant(new: ManualAccount, token: Secret, keys: TenantKeys, now: int) -> Gra
         sealed=seal_tokens(keys, id_, tokens),
         version=1,
         created_at_ms=now,
+        obtained_at_ms=now,
     )

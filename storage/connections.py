@@ -55,7 +55,7 @@ class Grant(NamedTuple):
     version: int
     created_at_ms: int
     expires_at_ms: int | None = None
-    refreshed_at_ms: int | None = None
+    obtained_at_ms: int | None = None
     refusal: str = ""
     asked_at_ms: int | None = None
 

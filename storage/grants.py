@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from contracts.errors import LeaseLost, NotFound
+from contracts.errors import Conflict, LeaseLost, NotFound
 from storage import due
 from storage.connections import Connection, Grant
 from storage.database import Database, now_ms
@@ -25,12 +25,13 @@ class Renewal(NamedTuple):
     grant: str
     version: int
     sealed: bytes
+    obtained_at_ms: int
     expires_at_ms: int | None
     scopes: Collection[str] | None = None
 
 
 class Turned(NamedTuple):
-    """A connection that takes another status, if it still has the one that it was read with."""
+    """A connection that takes another status; it must still have the one that it was read with."""
 
     connection: str
     was: str
@@ -73,7 +74,7 @@ class Grants:
             "scopes": grant.scopes,
             "sealed": grant.sealed,
             "expires_at_ms": grant.expires_at_ms,
-            "refreshed_at_ms": now_ms(),
+            "obtained_at_ms": grant.obtained_at_ms,
             "refusal": "",
             "asked_at_ms": None,
         }
@@ -134,7 +135,9 @@ class Outcome(NamedTuple):
     refused: tuple[Grant, str] | None = None
 
     def commit(self, connection: sa.Connection) -> None:
-        """Raises `LeaseLost` when the row is another's by now, or the tokens are newer ones."""
+        """Raises `LeaseLost` when the row is another's by now, or the tokens are newer ones, and
+        `Conflict` when a connection has turned meanwhile: to be planned anew.
+        """
         due.finish(connection, self.row, self.due_at_ms)
         _turn(connection, self.turned)
         if self.renewal is not None:
@@ -152,7 +155,7 @@ class Meanwhile(NamedTuple):
     turned: Sequence[Turned]
 
     def commit(self, connection: sa.Connection) -> None:
-        """Raises `LeaseLost`."""
+        """Raises `LeaseLost | Conflict`, as `Outcome.commit`."""
         due.check(connection, self.row)
         _turn(connection, self.turned)
 
@@ -171,7 +174,9 @@ def _turn(connection: sa.Connection, changes: Sequence[Turned]) -> None:
             "status_reason": change.reason,
             "changed_at_ms": now_ms(),
         }
-        connection.execute(sa.update(connections).where(*same).values(becomes))
+        turned = sa.update(connections).where(*same).values(becomes)
+        if connection.execute(turned).rowcount != 1:
+            raise Conflict(f"connection {change.connection} is {change.was} no more")
 
 
 def _renew(connection: sa.Connection, new: Renewal) -> None:
@@ -180,7 +185,7 @@ def _renew(connection: sa.Connection, new: Renewal) -> None:
         "sealed": new.sealed,
         "version": new.version + 1,
         "expires_at_ms": new.expires_at_ms,
-        "refreshed_at_ms": now_ms(),
+        "obtained_at_ms": new.obtained_at_ms,
         "refusal": "",
         "asked_at_ms": None,
     }

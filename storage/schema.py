@@ -136,7 +136,7 @@ grants = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("created_at_ms", sa.BigInteger, nullable=False),
     sa.Column("expires_at_ms", sa.BigInteger),
-    sa.Column("refreshed_at_ms", sa.BigInteger),
+    sa.Column("obtained_at_ms", sa.BigInteger),
     sa.Column("refusal", sa.Text, nullable=False, server_default=""),
     sa.Column("asked_at_ms", sa.BigInteger),
     sa.UniqueConstraint("tenant", "login", "subject"),

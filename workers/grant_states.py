@@ -59,7 +59,7 @@ class GrantStates:
         """The tokens work: `active` again, where tokens were missing since before they were
         obtained, and no other grant of the connection is refused.
         """
-        obtained_ms = obtained_at.timestamp() * 1000
+        obtained_ms = int(obtained_at.timestamp() * 1000)
         lame = [
             c
             for c in self._grants.carried(grant.id)

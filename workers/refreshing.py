@@ -28,11 +28,12 @@ from storage.turns import Turn
 from token_vault import GrantTokens
 from workers.grant_states import GrantStates, Plan
 from workers.metrics import Metrics
-from workers.retrying import until_stored
+from workers.retrying import told, until_stored
 from workers.scheduler import putting_off
 
 if TYPE_CHECKING:
     import httpx
+    from tenacity import Retrying
 
 log = structlog.get_logger()
 
@@ -198,9 +199,8 @@ class Refresher:
     def _keep(self, row: Taken, grant: Grant, login: Login, new: Refreshed) -> None:
         """Commit the provider's answer, however often that takes: it may not be had again."""
         tokens = new.tokens
-        patiently = until_stored(self._rows.seconds / 4)
-        sealed = patiently(self._tokens.seal, grant.tenant, grant.id, tokens)
-        renewal = Renewal(grant.id, grant.version, sealed, expiry_ms(tokens), new.scopes)
+        sealed = self._patiently()(self._tokens.seal, grant.tenant, grant.id, tokens)
+        renewal = Renewal(grant.id, grant.version, sealed, *lifetime_ms(tokens), new.scopes)
         due_at_ms = next_due_ms(login, tokens)
 
         def commit() -> None:
@@ -208,7 +208,7 @@ class Refresher:
             self._write(Outcome(row, due_at_ms, plan.turned, renewal), plan)
 
         try:
-            patiently(commit)
+            self._patiently()(commit)
         except LeaseLost:
             # done by an attempt whose own answer was lost? otherwise another was quicker
             if self._grants.get(grant.id).sealed != sealed:
@@ -218,17 +218,29 @@ class Refresher:
         reason = str(error)
         if grant.asked_at_ms is not None:
             reason = f"an earlier refresh got no answer, and may have spent its token: {reason}"
-        plan = self._states.refused(grant, row, reason)
-        self._write(Outcome(row, None, plan.turned, refused=(grant, reason)), plan)
+
+        def commit() -> None:
+            plan = self._states.refused(grant, row, reason)
+            self._write(Outcome(row, None, plan.turned, refused=(grant, reason)), plan)
+
+        self._patiently()(commit)
 
     def _degrade(self, row: Taken, grant: Grant, old: Tokens, error: GatewayError) -> None:
         """Say once that nothing works, if the token has ended; before that nobody needs to know."""
         if old.expires_at is None or old.expires_at > datetime.now(UTC):
             return
-        plan = self._states.expired(grant, row, f"it has expired, and {error.reason}: {error}")
-        if plan.turned:
-            first = Meanwhile(row, plan.turned).commit
-            self._store.write(Turn(first=first, appends=plan.appends))
+
+        def commit() -> None:
+            plan = self._states.expired(grant, row, f"it has expired, and {told(error)}")
+            if plan.turned:
+                first = Meanwhile(row, plan.turned).commit
+                self._store.write(Turn(first=first, appends=plan.appends))
+
+        self._patiently()(commit)
+
+    def _patiently(self) -> "Retrying":
+        """As long as the row is surely ours, seal and commit together."""
+        return until_stored(self._rows.seconds / 4)
 
     def _write(self, outcome: Outcome, plan: Plan) -> None:
         self._store.write(Turn(first=outcome.commit, appends=plan.appends))
@@ -243,12 +255,17 @@ def next_due_ms(login: Login, tokens: Tokens) -> int | None:
         return None
     first = _first_time(tokens, due)
     at = first + (due - first) * random.random()  # noqa: S311 - spread, not secrecy
-    return max(int(at.timestamp() * 1000), now_ms() + int(SHORTEST_S * 1000))
+    return max(_ms(at), now_ms() + int(SHORTEST_S * 1000))
 
 
-def expiry_ms(tokens: Tokens) -> int | None:
-    """When `tokens` end, in Unix milliseconds."""
-    return None if tokens.expires_at is None else int(tokens.expires_at.timestamp() * 1000)
+def lifetime_ms(tokens: Tokens) -> tuple[int, int | None]:
+    """When `tokens` were obtained and when they end, in Unix milliseconds."""
+    ends = tokens.expires_at
+    return _ms(tokens.obtained_at), None if ends is None else _ms(ends)
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
 
 
 def _is_due(login: Login, _: Grant, tokens: Tokens) -> bool:
@@ -264,6 +281,6 @@ def _lasts(grant: Grant, at_least: timedelta) -> bool:
     """Whether the tokens do not end within `at_least`, or within half of their life."""
     if grant.expires_at_ms is None:
         return True
-    life_ms = grant.expires_at_ms - (grant.refreshed_at_ms or grant.created_at_ms)
+    life_ms = grant.expires_at_ms - (grant.obtained_at_ms or grant.created_at_ms)
     needed_ms = min(at_least / timedelta(milliseconds=1), life_ms / 2)
     return grant.expires_at_ms - now_ms() > max(0, needed_ms)

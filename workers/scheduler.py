@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Final
 
@@ -56,8 +56,9 @@ class Scheduler:
     def _look(self) -> bool:
         return works("due", self.run_due)
 
-    def run_due(self) -> None:
-        """Hand out all that is due now. Raises `Unavailable`."""
+    def run_due(self) -> list[Future[None]]:
+        """Hand out all that is due now, and return the jobs. Raises `Unavailable`."""
+        jobs: list[Future[None]] = []
         while not self._stopping.is_set():
             free = self._reserve()
             try:
@@ -67,10 +68,10 @@ class Scheduler:
                 raise
             if free > len(taken):
                 self._free.release(free - len(taken))
-            for row in taken:
-                self._pool.submit(self._run, row)
+            jobs += [self._pool.submit(self._run, row) for row in taken]
             if len(taken) < free:
-                return
+                break
+        return jobs
 
     def _reserve(self) -> int:
         """Wait for one free thread, and take all that are free."""

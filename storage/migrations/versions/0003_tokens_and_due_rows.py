@@ -12,7 +12,7 @@ depends_on = None
 def upgrade() -> None:
     for column in (
         sa.Column("expires_at_ms", sa.BigInteger(), nullable=True),
-        sa.Column("refreshed_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("obtained_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("refusal", sa.Text(), server_default="", nullable=False),
         sa.Column("asked_at_ms", sa.BigInteger(), nullable=True),
     ):
