@@ -5,6 +5,7 @@ ticket, and only who has the ticket finishes it. A worker that dies leaves a row
 again when the lease is over. What a search costs depends on what is due, not on what exists.
 """
 
+import random
 import secrets
 from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
@@ -55,12 +56,17 @@ class DueRows:
         self.seconds = seconds
 
     def take(self, kinds: Collection[str], limit: int) -> list[Taken]:
-        """Up to `limit` rows of `kinds` whose time has come, longest due first, now ours.
+        """Up to `limit` rows of `kinds` whose time has come, now ours; of a kind those that have
+        been due longest. Which kind comes first is left to chance, so that none is always behind.
 
         Not worth a wait for the disk: a taking that a crash of the database forgets is refused by
         its ticket.
         """
-        return [row for kind in kinds for row in self._take(kind, None, limit)][:limit]
+        taken: list[Taken] = []
+        for kind in random.sample(sorted(kinds), len(kinds)):
+            if len(taken) < limit:
+                taken += self._take(kind, None, limit - len(taken))
+        return taken
 
     def take_now(self, kind: str, key: str) -> Taken | None:
         """One row ahead of its time; None when it is not there, is somebody's, or waits after a
@@ -69,28 +75,36 @@ class DueRows:
         return next(iter(self._take(kind, key, 1)), None)
 
     def _take(self, kind: str, key: str | None, limit: int) -> Sequence[Taken]:
-        clock = self._database.clock_ms()
-        which = (_RIPE if key is None else _FREE).format(clock=clock)
-        look = sa.text(_LOOK.format(which=which))
+        which = (_RIPE if key is None else _FREE).format(clock=self._database.clock_ms())
         asked = {"kind": kind, "key": key, "n": limit}
-        taking = {"ticket": secrets.randbits(63), "lease": self._lease_ms}
+        ticket = secrets.randbits(63)
         if self._database.is_postgresql:
-            take = sa.text(_TAKE.format(which=which, clock=clock))
-            with self._database.read() as connection:
-                return [Taken(kind, *row) for row in connection.execute(take, asked | taking)]
+            rows = self._take_at_once(which, asked, ticket)
+        else:
+            rows = self._take_in_steps(which, asked, ticket)
+        return [
+            Taken(kind, row.key, ticket, row.due_at_ms, row.attempts, row.ticket is not None)
+            for row in rows
+        ]
+
+    def _take_at_once(self, which: str, asked: dict[str, Any], ticket: int) -> Sequence[Any]:
+        taking = {"taken": ticket, "lease": self._lease_ms}
+        take = sa.text(_TAKE.format(which=which, clock=self._database.clock_ms()))
+        with self._database.read() as connection:
+            return connection.execute(take, asked | taking).all()
+
+    def _take_in_steps(self, which: str, asked: dict[str, Any], ticket: int) -> Sequence[Any]:
+        look = sa.text(_LOOK.format(which=which))
         with self._database.read() as connection:
             if not connection.execute(look, asked).all():
                 return []  # without a turn as the writer
         with self._database.write() as connection:
             rows = connection.execute(look, asked).all()
-            until = clock + self._lease_ms
-            for row in rows:
-                mine = sa.update(due).where(due.c.kind == kind, due.c.key == row.key)
-                connection.execute(mine.values(ticket=taking["ticket"], due_at_ms=until))
-            return [
-                Taken(kind, r.key, taking["ticket"], r.due_at_ms, r.attempts, r.ticket is not None)
-                for r in rows
-            ]
+            keys = [row.key for row in rows]
+            mine = sa.update(due).where(due.c.kind == asked["kind"], due.c.key.in_(keys))
+            until = self._database.clock_ms() + self._lease_ms
+            connection.execute(mine.values(ticket=ticket, due_at_ms=until))
+            return rows
 
     def standing(self, kind: str, key: str) -> Standing | None:
         """How a row stands now, or None when there is none."""
@@ -179,9 +193,9 @@ WITH quick AS MATERIALIZED (
 ), ripe AS MATERIALIZED (
     SELECT key, ticket, due_at_ms FROM due WHERE {which} FOR UPDATE SKIP LOCKED
 ), taken AS (
-    UPDATE due SET ticket = :ticket, due_at_ms = {clock} + :lease
+    UPDATE due SET ticket = :taken, due_at_ms = {clock} + :lease
     FROM ripe, quick WHERE due.kind = :kind AND due.key = ripe.key
-    RETURNING due.key, due.ticket, ripe.due_at_ms, due.attempts, ripe.ticket IS NOT NULL AS broken
+    RETURNING ripe.key, ripe.ticket, ripe.due_at_ms, due.attempts
 )
 SELECT * FROM taken ORDER BY due_at_ms
 """

@@ -48,6 +48,18 @@ def test_what_is_due_is_found_longest_due_first(rows: DueRows) -> None:
     assert _keys(rows.take(["renewal", KIND], 5)) == ["other kind"]
 
 
+def test_no_more_is_taken_than_asked_for(rows: DueRows) -> None:
+    kinds = [KIND, "renewal"]
+    for number in range(20):
+        for kind in kinds:
+            rows.schedule(kind, str(number), now_ms() - 1000)
+    found = []
+    while taken := rows.take(kinds, 3):
+        assert len(taken) <= 3
+        found += [(row.kind, row.key) for row in taken]
+    assert sorted(found) == sorted((kind, str(n)) for kind in kinds for n in range(20))
+
+
 def test_a_row_is_one_holders(rows: DueRows, database: Database) -> None:
     _put(rows, "a")
     (mine,) = rows.take([KIND], 5)
