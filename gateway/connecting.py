@@ -12,7 +12,7 @@ from contracts.errors import InvalidInput, KeyDestroyed, Tampered, UnknownKey
 from contracts.login import Tokens
 from contracts.tokens import Secret
 from gateway.fit import Fit
-from storage.connections import ADOPT_MS, Connection, Connections, Grant, new_id
+from storage.connections import ADOPT_MS, Connection, Connections, Grant, Granted, new_id
 from storage.database import now_ms
 from token_vault import Purpose, TenantKeys, Vault, seal_tokens
 
@@ -35,7 +35,7 @@ class ManualAccount(NamedTuple):
 
 
 class Connected(NamedTuple):
-    """A connection with its details opened; `scopes` are those known of the grants that carry it,
+    """A connection with its details opened; `granted` is what the grants that carry it give,
     None when it has no grant and so cannot call out.
 
     `details` is None once the tenant's keys were destroyed, and when they do not open.
@@ -43,12 +43,12 @@ class Connected(NamedTuple):
 
     connection: Connection
     details: AccountDetails | None
-    scopes: frozenset[str] | None
+    granted: Granted | None
 
     @property
     def calls_out(self) -> bool:
         """Whether a grant carries it."""
-        return self.scopes is not None
+        return self.granted is not None
 
 
 def check_tenant(tenant: str) -> str:
@@ -99,7 +99,7 @@ class Connecting:
         route = self._vault.deployment().hash("route", new.provider, new.account)
         grant = _grant(new, token, keys, now) if token else None
         added = self._connections.add(connection, [route], grant)
-        return Connected(added, details, frozenset(grant.scopes) if grant else None)
+        return Connected(added, details, self._connections.granted([added.id]).get(added.id))
 
     def open(self, connections: Sequence[Connection]) -> list[Connected]:
         """The same connections with their details. Raises `UnknownKey` when the key store is

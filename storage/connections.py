@@ -60,6 +60,16 @@ class Grant(NamedTuple):
     asked_at_ms: int | None = None
 
 
+class Granted(NamedTuple):
+    """What the grants of one connection give it together: scopes, and the end and the age of the
+    tokens that need attention first.
+    """
+
+    scopes: frozenset[str]
+    expires_at_ms: int | None
+    obtained_at_ms: int | None
+
+
 def new_id(prefix: str) -> str:
     """A fresh random id: prefix, underscore, 20 characters of base32."""
     return f"{prefix}_{base64.b32encode(secrets.token_bytes(12)).decode().rstrip('=').lower()}"
@@ -154,18 +164,19 @@ class Connections:
                 found.setdefault(key, []).append(Connection(*row))
         return found
 
-    def granted(self, ids: Collection[str]) -> Mapping[str, frozenset[str]]:
-        """Those of `ids` that can call out, with the scopes that are known of their grants."""
-        found: dict[str, frozenset[str]] = {}
+    def granted(self, ids: Collection[str]) -> Mapping[str, Granted]:
+        """Those of `ids` that can call out, and what is known of their grants."""
+        found: dict[str, list[Granted]] = {}
+        state = (grants.c.scopes, grants.c.expires_at_ms, grants.c.obtained_at_ms)
         query = (
-            sa.select(connection_grants.c.connection, grants.c.scopes)
+            sa.select(connection_grants.c.connection, *state)
             .join(grants, connection_grants.c.grant == grants.c.id)
             .where(connection_grants.c.connection.in_(ids))
         )
         with self._database.read() as connection:
-            for id_, scopes in connection.execute(query):
-                found[id_] = found.get(id_, frozenset()).union(scopes)
-        return found
+            for id_, scopes, expires, obtained in connection.execute(query):
+                found.setdefault(id_, []).append(Granted(frozenset(scopes), expires, obtained))
+        return {id_: _together(several) for id_, several in found.items()}
 
     def set_status(self, connection_id: str, status: str, reason: str) -> None:
         """Change the status, holding off every drain that writes for it. Raises `NotFound`."""
@@ -185,6 +196,15 @@ class Connections:
             connection.execute(
                 sa.update(connections).where(connections.c.id == connection_id).values(values)
             )
+
+
+def _together(several: Sequence[Granted]) -> Granted:
+    scopes, expires, obtained = zip(*several, strict=True)
+    return Granted(frozenset().union(*scopes), _earliest(expires), _earliest(obtained))
+
+
+def _earliest(times: Iterable[int | None]) -> int | None:
+    return min((at for at in times if at is not None), default=None)
 
 
 def _one_of(

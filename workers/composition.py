@@ -1,6 +1,7 @@
 """The workers' composition root: builds every part from settings and passes it on."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -55,6 +56,7 @@ class Parts:
     ) -> None:
         self.settings = settings
         self.metrics = Metrics()
+        self._closing = ExitStack()
         self.database = Database(settings.database)
         self.vault = open_vault(settings)
         connectors = registry.build(environ).connectors
@@ -109,6 +111,9 @@ class Parts:
         )
 
     def start(self) -> None:
+        """Raises `Misconfigured` when the metrics' address cannot be had."""
+        if self.settings.worker_metrics:
+            self._closing.callback(self.metrics.serve(self.settings.worker_metrics))
         self.threads.start()
         self.sweeper.start()
         self.scheduler.start()
@@ -123,6 +128,7 @@ class Parts:
         self.counting.stop()
         works("openings", self.openings.flush)
         self.client.close()
+        self._closing.close()
         self.database.close()
         self.vault.close()
 

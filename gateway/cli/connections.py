@@ -111,7 +111,7 @@ def _look_again(built: Parts) -> None:
 
 
 def _shown(connected: "Connected") -> dict[str, Any]:
-    connection, details, _ = connected
+    connection, details, granted = connected
     return {
         "id": connection.id,
         "tenant": connection.tenant,
@@ -121,6 +121,8 @@ def _shown(connected: "Connected") -> dict[str, Any]:
         "status": connection.status,
         "reason": connection.status_reason,
         "calls_out": connected.calls_out,
+        "token_obtained_at": when(granted and granted.obtained_at_ms),
+        "token_expires_at": when(granted and granted.expires_at_ms),
         "created_at": when(connection.created_at_ms),
         "changed_at": when(connection.changed_at_ms),
         "receives_from": when(connection.receives_from_ms),

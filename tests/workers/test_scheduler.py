@@ -4,11 +4,13 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import wait
 
+import httpx
 import pytest
 
 from contracts.errors import (
     GatewayError,
     KeyUnavailable,
+    Misconfigured,
     Permanent,
     Retryable,
     StoreUnavailable,
@@ -136,6 +138,19 @@ def test_a_store_that_is_away_ends_nothing(rows: DueRows) -> None:
     away.away = False
     eventually(lambda: (x := rows.standing(KIND, "0")) and x.wait_ms is None)
     scheduler.stop()
+
+
+def test_metrics_are_served_where_it_is_said(free_port: int) -> None:
+    metrics = Metrics()
+    metrics.openings.labels("send").inc()
+    close = metrics.serve(f"127.0.0.1:{free_port}")
+    with pytest.raises(Misconfigured, match="GATEWAY_WORKER_METRICS"):
+        Metrics().serve(f"127.0.0.1:{free_port}")
+    text = httpx.get(f"http://127.0.0.1:{free_port}/metrics").text
+    assert 'gateway_token_openings_total{job="send"} 1.0' in text
+    close()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{free_port}/metrics")
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,8 @@ def test_without_a_token_it_receives_and_says_that_it_cannot_call_out(
 def test_a_token_comes_on_standard_input_and_is_sealed(rig: Rig, gateway: Gateway) -> None:
     ran = gateway(*ADD, "--account", "42", "--token-stdin", "--json", stdin="EAAsecret\n")
     assert (ran.code, ran.json["calls_out"]) == (0, True)
+    assert ran.json["token_obtained_at"] == ran.json["created_at"]
+    assert ran.json["token_expires_at"] is None, "nobody said when"
     assert "EAAsecret" not in ran.out + ran.err
     with rig.database.read() as connection:
         grant = connection.execute(grants.select()).one()
