@@ -98,6 +98,13 @@ class Grants:
         with self._database.read() as connection:
             return [Connection(*row) for row in connection.execute(query)]
 
+    def carrying(self, connection_id: str) -> Sequence[str]:
+        """The ids of the grants that carry a connection."""
+        table = connection_grants
+        query = sa.select(table.c.grant).where(table.c.connection == connection_id)
+        with self._database.read() as connection:
+            return [*connection.scalars(query.order_by(table.c.grant))]
+
     def refused_beside(self, grant_id: str, ids: Collection[str]) -> frozenset[str]:
         """Those of the connections `ids` that another grant, which is refused, carries as well."""
         query = (

@@ -1,6 +1,6 @@
 """How often tokens were opened: by which job, of which grant, in which minute."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import sqlalchemy as sa
@@ -38,10 +38,11 @@ class TokenOpenings:
             with self._database.write() as connection:
                 connection.execute(later, rows)
 
-    def of_grants(self, ids: Sequence[str]) -> Sequence[Opening]:
-        """All openings of these grants that are kept, newest minutes first."""
+    def of_grants(self, ids: Collection[str], limit: int = 1000) -> Sequence[Opening]:
+        """The newest `limit` openings of these grants that are kept, newest minutes first."""
         table = token_openings
-        query = sa.select(table).where(table.c.grant.in_(ids)).order_by(table.c.minute.desc())
+        newest = sa.select(table).where(table.c.grant.in_(ids)).order_by(table.c.minute.desc())
+        query = newest.limit(limit)
         with self._database.read() as connection:
             return [Opening(*row) for row in connection.execute(query)]
 
