@@ -83,6 +83,9 @@ class Grants:
         link = dialect.insert(connection_grants).on_conflict_do_nothing()
         with self._database.write() as connection:
             due.schedule(connection, REFRESH, grant.id, now_ms())
+            # before the grant, as everywhere: who revokes or erases them holds them first
+            locked = sa.select(connections.c.id).where(connections.c.id.in_(carries))
+            connection.execute(locked.order_by(connections.c.id).with_for_update(read=True)).all()
             connection.execute(row.on_conflict_do_update(index_elements=["id"], set_=newer))
             for carried in sorted(carries):
                 connection.execute(link.values(connection=carried, grant=grant.id))

@@ -104,7 +104,8 @@ class Turn(NamedTuple):
     """Items whose attempts were counted, now done."""
     first: Callable[[sa.Connection], None] | None = None
     """What else is committed with it, before all the rest: checks a fence of its own, then locks
-    connections in order of their ids, then changes other rows. Raises `LeaseLost`."""
+    connections in order of their ids, then changes other rows. `appends` and `parks` beside it are
+    of these connections alone. Raises `LeaseLost`."""
 
 
 class Written(NamedTuple):

@@ -89,10 +89,10 @@ class Refresher:
     def fresh(self, grant_id: str, *, job: str, at_least: timedelta = timedelta(0)) -> Tokens:
         """Tokens that last for `at_least`, opened for `job`; refreshed first if they do not.
 
-        At most half a token's life can be asked for. While the provider is away, tokens that have
-        not expired yet have to do. Raises `Reauthorize` when only the owner can mend the grant,
-        `Retryable` when there are no tokens for now (with `after_s`), `NotFound`, `VaultError`,
-        `Unavailable`, and what the login raises.
+        At most half a token's life can be asked for. When there are no newer ones to be had for
+        now, tokens that have not ended have to do. Raises `Reauthorize` when only the owner can
+        mend the grant, `Retryable` (with `after_s`) when there are no tokens for now, `NotFound`,
+        `VaultError`, `Unavailable`, `Misconfigured`, and what the login raises.
         """
         deadline = time.monotonic() + PATIENCE_S
         while True:
@@ -107,7 +107,9 @@ class Refresher:
                     self._refresh_now(row, at_least)
                 else:
                     self._wait(grant_id, deadline)
-            except (Retryable, OutcomeUnknown):
+            except OVER:
+                raise
+            except GatewayError:
                 if not _lasts(grant, timedelta(0)):
                     raise
                 return self._tokens.open(grant, job=job)

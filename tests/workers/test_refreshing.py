@@ -7,17 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import KeyDestroyed, LeaseLost, NotFound, Permanent, Reauthorize, Retryable
+from contracts.errors import (
+    KeyDestroyed,
+    LeaseLost,
+    NotFound,
+    Permanent,
+    Reauthorize,
+    Retryable,
+    StoreUnavailable,
+)
 from storage.connections import Connections, Grant
-from storage.database import now_ms
+from storage.database import Database, now_ms
+from storage.drain import DrainStore
 from storage.due import DueRows
 from storage.erasing import Erasing
 from storage.grants import REFRESH, Grants
 from storage.openings import TokenOpenings
+from storage.turns import Turn, Written
 from tests.rig import Rig
 from tests.workers.granted import come_due, consent, refresh, said, status, take, tokens
 from tests.workers.logins import LIFE_S, Provider, logins, served
-from workers.refreshing import PATIENCE_S
 
 ENOUGH = timedelta(minutes=5)
 
@@ -297,7 +306,18 @@ def test_what_the_provider_says_goes_to_the_caller(rig: Rig, provider: Provider)
     with pytest.raises(Reauthorize):
         fresh(grant.id, job="send")
     assert provider.calls == 2
-    assert PATIENCE_S > 1
+
+
+def test_while_nothing_newer_is_to_be_had_what_has_not_ended_has_to_do(
+    rig: Rig, provider: Provider
+) -> None:
+    grant = consent(rig, tokens(60), [])
+    off = consent(rig, tokens(60), [], login="elsewhere")
+    provider.status, provider.error = 401, "invalid_client"
+    for one in (grant, off, grant):
+        given = rig.parts.refresher.fresh(one.id, job="send", at_least=ENOUGH)
+        assert given.access_token.reveal() == "access-0"
+    assert provider.calls == 1
 
 
 # -- late, lost and killed ----------------------------------------------------------------------
@@ -334,3 +354,38 @@ def test_tokens_of_a_new_consent_are_not_overwritten_by_a_refresh_under_way(
         with pytest.raises(LeaseLost):
             late.result()
     assert _access(rig, grant) == "consented"
+
+
+class Unsteady(DrainStore):
+    """A store that is away for a moment, before or after it has committed."""
+
+    def __init__(self, database: Database, *, commits: bool) -> None:
+        super().__init__(database)
+        self._commits = commits
+        self.away = 2
+
+    def write(self, turn: Turn) -> Written:
+        if self.away == 0:
+            return super().write(turn)
+        self.away -= 1
+        if self._commits:
+            self.away = 0
+            super().write(turn)
+        raise StoreUnavailable("away")
+
+
+@pytest.mark.parametrize("commits", [False, True])
+def test_an_answer_outlives_a_store_that_is_away(
+    rig: Rig, provider: Provider, commits: bool
+) -> None:
+    provider.rotates = True
+    page = rig.connect("acme", "10")
+    Connections(rig.database).set_status(page.id, "needs_reauth", "before")
+    grant = consent(rig, tokens(60), [page], login="rotating")
+    rig.parts.refresher._store = Unsteady(rig.database, commits=commits)
+    refresh(rig)
+    assert (provider.calls, Grants(rig.database).get(grant.id).version) == (1, 2)
+    assert [kind for kind, _ in said(rig)] == ["recovered"]
+    standing = DueRows(rig.database).standing(REFRESH, grant.id)
+    assert standing is not None
+    assert (standing.taken, standing.attempts) == (False, 0)
