@@ -199,7 +199,10 @@ class Refresher:
         return Refreshed(kept, new.scopes)
 
     def _keep(self, row: Taken, grant: Grant, login: Login, new: Refreshed) -> None:
-        """Commit the provider's answer, however often that takes: it may not be had again."""
+        """Commit the provider's answer, however often that takes: it may not be had again.
+
+        Raises `LeaseLost` when another was quicker, or an attempt whose own answer was lost.
+        """
         tokens = new.tokens
         sealed = self._patiently()(self._tokens.seal, grant.tenant, grant.id, tokens)
         renewal = Renewal(grant.id, grant.version, sealed, *lifetime_ms(tokens), new.scopes)
@@ -209,12 +212,7 @@ class Refresher:
             plan = self._states.renewed(grant, row, tokens.obtained_at)
             self._write(Outcome(row, due_at_ms, plan.turned, renewal), plan)
 
-        try:
-            self._patiently()(commit)
-        except LeaseLost:
-            # done by an attempt whose own answer was lost? otherwise another was quicker
-            if self._grants.get(grant.id).sealed != sealed:
-                raise
+        self._patiently()(commit)
 
     def _refuse(self, row: Taken, grant: Grant, error: Reauthorize) -> None:
         reason = str(error)

@@ -8,7 +8,14 @@ from typing import Final
 
 import structlog
 
-from contracts.errors import GatewayError, LeaseLost, Permanent, Unavailable
+from contracts.errors import (
+    GatewayError,
+    LeaseLost,
+    Permanent,
+    Tampered,
+    Unavailable,
+    UnknownKey,
+)
 from storage.database import now_ms
 from storage.due import DueRows, Taken
 from workers.metrics import Metrics
@@ -115,7 +122,7 @@ def putting_off(rows: DueRows, row: Taken) -> Iterator[None]:
 
 def _tell(error: Exception, **what: object) -> None:
     """What only an operator can mend is told louder; a fault of ours says where it is."""
-    if isinstance(error, Permanent):
+    if isinstance(error, Permanent | Tampered | UnknownKey):
         log.error("due.failed", **what)
     elif isinstance(error, GatewayError):
         log.warning("due.failed", **what)

@@ -16,6 +16,7 @@ from contracts.errors import (
     StoreUnavailable,
     Throttled,
 )
+from contracts.settings import Settings
 from storage import migrate
 from storage.database import Database, now_ms
 from storage.due import DueRows, Taken
@@ -148,6 +149,8 @@ def test_metrics_are_served_where_it_is_said(free_port: int) -> None:
         Metrics().serve(f"127.0.0.1:{free_port}")
     text = httpx.get(f"http://127.0.0.1:{free_port}/metrics").text
     assert 'gateway_token_openings_total{job="send"} 1.0' in text
+    with pytest.raises(Misconfigured, match="host:port"):
+        Settings(worker_metrics="9464")
     close()
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{free_port}/metrics")
