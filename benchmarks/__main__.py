@@ -23,6 +23,7 @@ BENCHMARKS: Final = {
     "latency": "POST to visible in a long poll",
     "filled": "the same four with a million rows stored",
     "fairness": "one account floods its lane",
+    "scheduler": "finding due rows among a million",
     "processes": "memory under load, cold start",
 }
 ROUNDS: Final = 5

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class Tokens(msgspec.Struct, frozen=True):
     """What a provider gave for a grant. Times are aware UTC, by our own clock.
 
-    `expires_at` None: the token ends by an event alone (a password change, a revocation), never by
-    time, so that it is checked now and then instead of renewed.
+    `obtained_at`: when it gave them, or said last that they are good. `expires_at` None: the token
+    ends by an event alone (a password change, a revocation), never by time, so that it is checked
+    now and then instead of renewed.
     """
 
     access_token: Secret
@@ -50,12 +51,15 @@ class Login(ABC):
 
     @abstractmethod
     def due_at(self, tokens: Tokens) -> datetime | None:
-        """When `tokens` want to be refreshed or checked; None when there is nothing to do."""
+        """When `tokens` want to be refreshed or checked at the latest; None when there is nothing
+        to do. The tenth of the time before it is used to spread the grants.
+        """
 
     @abstractmethod
     def refresh(self, client: httpx.Client, tokens: Tokens) -> Refreshed:
-        """Newer tokens, or the same when they were only checked. `client` carries no token.
+        """Newer tokens, or the same with a later `obtained_at` when they were only checked.
 
+        `client` carries no token, and ends every call within its deadline. Errors hold no content.
         Raises `Retryable`, `Throttled`, `Reauthorize` (the owner must consent again) and
         `Permanent` (our own set-up is refused: an operator's fault, never the owner's).
         """

@@ -19,6 +19,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 _WEB: Final = ("public_url", "sandbox_url")
 _URLS: Final = (*_WEB, "database_url", "database_listen_url", "keystore_url", "broker_url")
+_ADDRESS: Final = re.compile(r"[\w.-]+:\d{1,5}")
 _OTHERS: Final = re.compile(r"GATEWAY_(TEST_.*|URL|KEY|SERVICE_.*|PORT(_.*)?)")
 """Not settings of ours: those of tests, those of the client's example, and what Kubernetes puts
 into the environment beside a service called `gateway`."""
@@ -48,6 +49,8 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{fiel
     """How many days raw deliveries are kept before their day's key is destroyed."""
     dedup_days: int = 30
     """How many days deduplication keys are kept; never less than raw deliveries."""
+    worker_metrics: str | None = None
+    """`host:port` where this worker serves its metrics; none: nowhere."""
     lease_seconds: float = 10.0
     """How long a killed worker's lanes wait for the next one; longer than any turn may take."""
 
@@ -58,6 +61,8 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{fiel
             raise Misconfigured("GATEWAY_SANDBOX_URL needs a loopback GATEWAY_PUBLIC_URL")
         if self.raw_days < 1:
             raise Misconfigured("GATEWAY_RAW_DAYS must be at least 1")
+        if self.worker_metrics and not _ADDRESS.fullmatch(self.worker_metrics):
+            raise Misconfigured("GATEWAY_WORKER_METRICS must be host:port, e.g. 127.0.0.1:9464")
         if not 1 <= self.lease_seconds <= 600:
             raise Misconfigured("GATEWAY_LEASE_SECONDS must be 1 to 600")
         if self.dedup_days < max(30, self.raw_days + 1):

@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-import msgspec
 import structlog
 
 from contracts.connection import AccountDetails, decode_details, encode_details
 from contracts.errors import InvalidInput, KeyDestroyed, Tampered, UnknownKey
+from contracts.login import Tokens
 from contracts.tokens import Secret
 from gateway.fit import Fit
-from storage.connections import ADOPT_MS, Connection, Connections, Grant, new_id
+from storage.connections import ADOPT_MS, Connection, Connections, Grant, Granted, new_id
 from storage.database import now_ms
-from token_vault import Purpose, TenantKeys, Vault
+from token_vault import Purpose, TenantKeys, Vault, seal_tokens
 
 log = structlog.get_logger()
 
@@ -34,7 +35,7 @@ class ManualAccount(NamedTuple):
 
 
 class Connected(NamedTuple):
-    """A connection with its details opened; `scopes` are those known of the grants that carry it,
+    """A connection with its details opened; `granted` is what the grants that carry it give,
     None when it has no grant and so cannot call out.
 
     `details` is None once the tenant's keys were destroyed, and when they do not open.
@@ -42,12 +43,12 @@ class Connected(NamedTuple):
 
     connection: Connection
     details: AccountDetails | None
-    scopes: frozenset[str] | None
+    granted: Granted | None
 
     @property
     def calls_out(self) -> bool:
         """Whether a grant carries it."""
-        return self.scopes is not None
+        return self.granted is not None
 
 
 def check_tenant(tenant: str) -> str:
@@ -98,7 +99,7 @@ class Connecting:
         route = self._vault.deployment().hash("route", new.provider, new.account)
         grant = _grant(new, token, keys, now) if token else None
         added = self._connections.add(connection, [route], grant)
-        return Connected(added, details, frozenset(grant.scopes) if grant else None)
+        return Connected(added, details, self._connections.granted([added.id]).get(added.id))
 
     def open(self, connections: Sequence[Connection]) -> list[Connected]:
         """The same connections with their details. Raises `UnknownKey` when the key store is
@@ -138,14 +139,15 @@ def _is_plain(text: str) -> bool:
 
 def _grant(new: ManualAccount, token: Secret, keys: TenantKeys, now: int) -> Grant:
     id_ = new_id("gra")
-    plain = msgspec.json.encode({"access_token": token.reveal()})
+    tokens = Tokens(token, datetime.fromtimestamp(now / 1000, UTC))
     return Grant(
         id=id_,
         tenant=new.tenant,
         login=MANUAL,
         subject=keys.hash("subject", MANUAL, new.provider, new.account),
         scopes=[],
-        sealed=keys.seal(Purpose.TOKEN, id_.encode(), plain),
+        sealed=seal_tokens(keys, id_, tokens),
         version=1,
         created_at_ms=now,
+        obtained_at_ms=now,
     )

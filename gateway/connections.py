@@ -46,6 +46,12 @@ class ConnectionState(msgspec.Struct, frozen=True):
         Meta(description="The provider's scopes of its grant; a token added by hand tells none."),
     ]
     features: Annotated[list[str], Meta(description="What those scopes are enough for.")]
+    token_obtained_at: Annotated[
+        Time | None, Meta(description="When its tokens were given, or last found good.")
+    ]
+    token_expires_at: Annotated[
+        Time | None, Meta(description="Null where they have no end that is known.")
+    ]
     created_at: Time
     changed_at: Time
 
@@ -176,7 +182,8 @@ def _provider(connector: type[Connector], off: Mapping[str, str]) -> ProviderSta
 
 
 def _state(opened: Connected) -> ConnectionState:
-    connection, details, scopes = opened
+    connection, details, granted = opened
+    scopes = granted.scopes if granted else frozenset()
     return ConnectionState(
         connection.id,
         connection.tenant,
@@ -186,11 +193,17 @@ def _state(opened: Connected) -> ConnectionState:
         details.account if details else None,
         details.name if details else None,
         opened.calls_out,
-        sorted(scopes or ()),
-        _features(connection.provider, scopes or frozenset()),
+        sorted(scopes),
+        _features(connection.provider, scopes),
+        _time_or_none(granted and granted.obtained_at_ms),
+        _time_or_none(granted and granted.expires_at_ms),
         time_of(connection.created_at_ms),
         time_of(connection.changed_at_ms),
     )
+
+
+def _time_or_none(unix_ms: int | None) -> Time | None:
+    return None if unix_ms is None else time_of(unix_ms)
 
 
 def _features(provider: str, scopes: frozenset[str]) -> list[str]:

@@ -39,7 +39,12 @@ class Connection(NamedTuple):
 
 
 class Grant(NamedTuple):
-    """What one consent gave: `subject` is a keyed hash of whose it is, `sealed` its tokens."""
+    """What one consent gave: `subject` is a keyed hash of whose it is, `sealed` its tokens.
+
+    `version` counts their changes. `refusal` says why the provider takes them no more, until the
+    owner consents again. `asked_at_ms`: a refresh that may spend the refresh token was begun then,
+    and its answer is not here.
+    """
 
     id: str
     tenant: str
@@ -49,6 +54,20 @@ class Grant(NamedTuple):
     sealed: bytes
     version: int
     created_at_ms: int
+    expires_at_ms: int | None = None
+    obtained_at_ms: int | None = None
+    refusal: str = ""
+    asked_at_ms: int | None = None
+
+
+class Granted(NamedTuple):
+    """What the grants of one connection give it together: scopes, and the end and the age of the
+    tokens that need attention first.
+    """
+
+    scopes: frozenset[str]
+    expires_at_ms: int | None
+    obtained_at_ms: int | None
 
 
 def new_id(prefix: str) -> str:
@@ -145,18 +164,19 @@ class Connections:
                 found.setdefault(key, []).append(Connection(*row))
         return found
 
-    def granted(self, ids: Collection[str]) -> Mapping[str, frozenset[str]]:
-        """Those of `ids` that can call out, with the scopes that are known of their grants."""
-        found: dict[str, frozenset[str]] = {}
+    def granted(self, ids: Collection[str]) -> Mapping[str, Granted]:
+        """Those of `ids` that can call out, and what is known of their grants."""
+        found: dict[str, list[Granted]] = {}
+        state = (grants.c.scopes, grants.c.expires_at_ms, grants.c.obtained_at_ms)
         query = (
-            sa.select(connection_grants.c.connection, grants.c.scopes)
+            sa.select(connection_grants.c.connection, *state)
             .join(grants, connection_grants.c.grant == grants.c.id)
             .where(connection_grants.c.connection.in_(ids))
         )
         with self._database.read() as connection:
-            for id_, scopes in connection.execute(query):
-                found[id_] = found.get(id_, frozenset()).union(scopes)
-        return found
+            for id_, scopes, expires, obtained in connection.execute(query):
+                found.setdefault(id_, []).append(Granted(frozenset(scopes), expires, obtained))
+        return {id_: _together(several) for id_, several in found.items()}
 
     def set_status(self, connection_id: str, status: str, reason: str) -> None:
         """Change the status, holding off every drain that writes for it. Raises `NotFound`."""
@@ -176,6 +196,15 @@ class Connections:
             connection.execute(
                 sa.update(connections).where(connections.c.id == connection_id).values(values)
             )
+
+
+def _together(several: Sequence[Granted]) -> Granted:
+    scopes, expires, obtained = zip(*several, strict=True)
+    return Granted(frozenset().union(*scopes), _earliest(expires), _earliest(obtained))
+
+
+def _earliest(times: Iterable[int | None]) -> int | None:
+    return min((at for at in times if at is not None), default=None)
 
 
 def _one_of(

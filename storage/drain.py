@@ -109,6 +109,8 @@ class DrainStore:
     def write(self, turn: Turn) -> Written:
         """Commit a turn. Raises `LeaseLost` (nothing is written then) and `StoreUnavailable`."""
         with self._database.write() as connection:
+            if turn.first is not None:
+                turn.first(connection)
             wanted = self._guarded(connection, turn)
             fresh = self._fresh(connection, wanted.appends)
             self._move_items(connection, wanted)

@@ -135,6 +135,10 @@ grants = sa.Table(
     sa.Column("sealed", sa.LargeBinary, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("created_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("expires_at_ms", sa.BigInteger),
+    sa.Column("obtained_at_ms", sa.BigInteger),
+    sa.Column("refusal", sa.Text, nullable=False, server_default=""),
+    sa.Column("asked_at_ms", sa.BigInteger),
     sa.UniqueConstraint("tenant", "login", "subject"),
 )
 
@@ -143,6 +147,33 @@ connection_grants = sa.Table(
     metadata,
     sa.Column("connection", sa.Text, sa.ForeignKey("connections.id"), primary_key=True),
     sa.Column("grant", sa.Text, sa.ForeignKey("grants.id"), primary_key=True),
+)
+
+# Work that comes due by itself. `due_at_ms` NULL: nothing to do until somebody says so. Whoever
+# takes a row moves its time on by a lease and leaves a ticket: a row whose time has come is free,
+# whatever its ticket, so that one index finds both what is due and what a dead worker left.
+due = sa.Table(
+    "due",
+    metadata,
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("due_at_ms", sa.BigInteger),
+    sa.Column("ticket", sa.BigInteger),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("last_error", sa.Text, nullable=False, server_default=""),
+    sa.Index("ix_due_kind_due_at_ms", "kind", "due_at_ms"),
+)
+
+# How often a process opened the tokens of a grant within a minute (since 1970), and for which job.
+token_openings = sa.Table(
+    "token_openings",
+    metadata,
+    sa.Column("grant", sa.Text, primary_key=True),
+    sa.Column("minute", sa.Integer, primary_key=True, autoincrement=False, index=True),
+    sa.Column("job", sa.Text, primary_key=True),
+    sa.Column("process", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("times", sa.Integer, nullable=False),
 )
 
 # PostgreSQL: partitioned by ranges of position.

@@ -1,7 +1,9 @@
 """What a turn of draining reads and writes, as rows."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, NamedTuple
+
+import sqlalchemy as sa
 
 from storage.leases import Lease
 
@@ -100,6 +102,10 @@ class Turn(NamedTuple):
     """Parked items that could be read this time."""
     tried: Collection[int] = ()
     """Items whose attempts were counted, now done."""
+    first: Callable[[sa.Connection], None] | None = None
+    """What else is committed with it, before all the rest: checks a fence of its own, then locks
+    connections in order of their ids, then changes other rows. `appends` and `parks` beside it are
+    of these connections alone. Raises `LeaseLost`."""
 
 
 class Written(NamedTuple):

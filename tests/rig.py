@@ -5,15 +5,17 @@ import hashlib
 import hmac
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from connectors import registry
 from contracts.connector import Delivery, Item
+from contracts.login import Login
 from contracts.messages import Message, decode
 from contracts.settings import Settings
 from gateway.connecting import Connecting, ManualAccount
@@ -37,7 +39,9 @@ _numbers = itertools.count(1)
 class Rig:
     """One deployment in this process. `put` stores deliveries as the edge does."""
 
-    def __init__(self, database_url: str, folder: Path) -> None:
+    def __init__(
+        self, database_url: str, folder: Path, logins: Mapping[str, Login] = MappingProxyType({})
+    ) -> None:
         self.settings = Settings(data_dir=folder, database_url=database_url)
         database = Database(database_url)
         migrate.upgrade(database)
@@ -45,7 +49,7 @@ class Rig:
         vault = open_vault(self.settings)
         vault.upgrade()
         vault.close()
-        self.parts = Parts(self.settings, ENVIRON)
+        self.parts = Parts(self.settings, ENVIRON, logins)
         self.database, self.vault = self.parts.database, self.parts.vault
         self.endpoint = registry.build(ENVIRON).endpoints["meta"]
         self.log = MessageLog(self.database)

@@ -4,14 +4,18 @@ from contracts.errors import Misconfigured
 from contracts.settings import Settings
 from token_vault.kek import load_kek
 from token_vault.keystore import Erasure, KeyStore
+from token_vault.openings import Openings
 from token_vault.runs import RunOpener, RunSealer
 from token_vault.tenant_keys import DeploymentKeys, Purpose, TenantKeys
+from token_vault.tokens import GrantTokens, seal_tokens
 from token_vault.vault import Vault
 
 __all__ = [
     "DeploymentKeys",
     "Erasure",
+    "GrantTokens",
     "KeyStore",
+    "Openings",
     "Purpose",
     "RunOpener",
     "RunSealer",
@@ -19,6 +23,7 @@ __all__ = [
     "Vault",
     "load_kek",
     "open_vault",
+    "seal_tokens",
 ]
 
 

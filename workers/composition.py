@@ -1,39 +1,63 @@
 """The workers' composition root: builds every part from settings and passes it on."""
 
 from collections.abc import Mapping
-from typing import Any
+from contextlib import ExitStack
+from types import MappingProxyType
+from typing import Any, Final
 
+import httpx
 import structlog
 
 from connectors import registry
+from contracts.login import Login
 from contracts.settings import Settings
 from storage.connections import Connections
 from storage.deliveries import Deliveries
 from storage.drain import DrainStore
+from storage.due import DueRows
 from storage.gaps import Gaps
+from storage.grants import REFRESH, Grants
 from storage.leases import Leases
+from storage.openings import TokenOpenings
 from storage.pooler import direct_database, open_database
 from storage.replays import Replays
-from token_vault import open_vault
+from token_vault import GrantTokens, Openings, open_vault
 from workers import queue
 from workers.drain import Drainer, Tally
 from workers.gaps import GapAnnouncer
+from workers.grant_states import GrantStates
 from workers.lanes import DrainThreads, LaneQueue
+from workers.metrics import Metrics
 from workers.normalizing import Normalizer
+from workers.refreshing import Refresher
+from workers.repeating import Repeating, works
 from workers.replaying import Replayer
 from workers.routing import Router
+from workers.scheduler import Scheduler
 from workers.stranded import StrandedRouter
 from workers.sweeper import Sweeper
 from workers.upkeep import Upkeep
 
 log = structlog.get_logger()
 
+OPENINGS_EVERY_S: Final = 3.0
+"""Counts of opened tokens are stored; what was counted since is lost with a process that is
+killed."""
+_CHANNELS: Final = {line.connector.name: line.connector.channel for line in registry.PROVIDERS}
+
 
 class Parts:
     """Everything that a worker process is made of."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        logins: Mapping[str, Login] = MappingProxyType({}),
+    ) -> None:
         self.settings = settings
+        self.metrics = Metrics()
+        self._closing = ExitStack()
         self.database = open_database(settings)
         self._direct = direct_database(settings, self.database)
         self.vault = open_vault(settings)
@@ -67,20 +91,51 @@ class Parts:
             "replays": self.replayer.run_queued,
         }
         self.sweeper = Sweeper(store, self.lanes, errands)
+        self._keep_fresh(store, normalizer, logins)
+
+    def _keep_fresh(
+        self, store: DrainStore, normalizer: Normalizer, logins: Mapping[str, Login]
+    ) -> None:
+        """What keeps grants fresh, and counts who opens their tokens."""
+        grants, rows = Grants(self.database), DueRows(self.database)
+        count = self.metrics.openings
+        self.openings = Openings(
+            TokenOpenings(self.database).put, lambda job: count.labels(job).inc()
+        )
+        self.tokens = GrantTokens(self.vault, self.openings)
+        states = GrantStates(grants, normalizer, _CHANNELS)
+        self.client = httpx.Client(timeout=10, follow_redirects=False)
+        self.refresher = Refresher(
+            grants, rows, store, self.tokens, states, logins, self.client, self.metrics
+        )
+        self.scheduler = Scheduler(rows, {REFRESH: self.refresher.run}, self.metrics)
+        self.counting = Repeating(
+            "openings", OPENINGS_EVERY_S, lambda: works("openings", self.openings.flush)
+        )
 
     def start(self) -> None:
+        """Raises `Misconfigured` when the metrics' address cannot be had."""
+        if self.settings.worker_metrics:
+            self._closing.callback(self.metrics.serve(self.settings.worker_metrics))
         self.threads.start()
         self.sweeper.start()
+        self.scheduler.start()
+        self.counting.start()
 
     def stop(self) -> None:
         """Finish the turns under way, then let go of databases and keys."""
         self.replayer.stop()
         self.sweeper.stop()
+        self.scheduler.stop()
         self.threads.stop()
+        self.counting.stop()
+        works("openings", self.openings.flush)
         self.close()
 
     def close(self) -> None:
-        """Let go of databases and keys."""
+        """Let go of databases, keys and providers."""
+        self._closing.close()
+        self.client.close()
         self.database.close()
         self._direct.close()
         self.vault.close()

@@ -11,14 +11,17 @@ import structlog
 
 from contracts.settings import Settings
 from storage import expiry, partitions
-from storage.database import Database
+from storage.database import Database, now_ms
 from storage.leases import Leases
+from storage.openings import TokenOpenings
 from token_vault import Vault
 
 log = structlog.get_logger()
 
 LEASE: Final = "upkeep"
 EVERY_S: Final = 3600
+OPENINGS_DAYS: Final = 365
+"""How long it is kept who opened tokens: as security logs are."""
 _EPOCH: Final = date(1970, 1, 1)
 _MOST_TOLD: Final = 20
 """Accounts that a warning names each; the others are summed up."""
@@ -92,8 +95,10 @@ class Upkeep:
             log.warning("upkeep.parked_expired", tenant=tenant, connection=connection, items=items)
         _tell_rest("upkeep.parked_expired", parked)
         keys = expiry.drop_dedupe(self._database, first_kept)
-        if keys:
-            log.info("upkeep.pruned", dedupe=keys)
+        before_ms = now_ms() - OPENINGS_DAYS * partitions.DAY_MS
+        openings = TokenOpenings(self._database).prune(before_ms)
+        if keys or openings:
+            log.info("upkeep.pruned", dedupe=keys, openings=openings)
 
 
 def _tell_rest(event: str, counts: Counter[Any]) -> None:

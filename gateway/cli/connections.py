@@ -79,6 +79,22 @@ def show(id: Annotated[str, typer.Argument(help="con_…")], as_json: Json = Fal
     write_json(shown) if as_json else fields(shown)
 
 
+@app.command()
+def openings(id: Annotated[str, typer.Argument(help="con_…")], as_json: Json = False) -> None:  # noqa: A002
+    """Which jobs opened its tokens, by minute: the newest thousand lines, kept for a year."""
+    from storage.connections import Connections
+    from storage.grants import Grants
+    from storage.openings import MINUTE_MS, TokenOpenings
+
+    with parts() as built:
+        found = Connections(built.database).get(id)
+        ids = Grants(built.database).carrying(found.id)
+        counted = TokenOpenings(built.database).of_grants(ids)
+    shown = [row._asdict() | {"minute": when(row.minute * MINUTE_MS)} for row in counted]
+    columns = ["minute", "job", "times", "grant", "process"]
+    write_json(shown) if as_json else rows(columns, shown, empty="Nobody opened its tokens.")
+
+
 def _pages(built: Parts, **only: str | None) -> "Iterator[Sequence[Connection]]":
     """The connections, some hundred at a time."""
     from storage.connections import Connections
@@ -111,7 +127,7 @@ def _look_again(built: Parts) -> None:
 
 
 def _shown(connected: "Connected") -> dict[str, Any]:
-    connection, details, _ = connected
+    connection, details, granted = connected
     return {
         "id": connection.id,
         "tenant": connection.tenant,
@@ -121,6 +137,8 @@ def _shown(connected: "Connected") -> dict[str, Any]:
         "status": connection.status,
         "reason": connection.status_reason,
         "calls_out": connected.calls_out,
+        "token_obtained_at": when(granted and granted.obtained_at_ms),
+        "token_expires_at": when(granted and granted.expires_at_ms),
         "created_at": when(connection.created_at_ms),
         "changed_at": when(connection.changed_at_ms),
         "receives_from": when(connection.receives_from_ms),

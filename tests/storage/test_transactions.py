@@ -12,15 +12,17 @@ from typing import Final
 import pytest
 import sqlalchemy as sa
 
-from contracts.errors import LeaseLost, StoreUnavailable
+from contracts.errors import Conflict, LeaseLost, StoreUnavailable
 from storage import drain_sql
-from storage.connections import Connections
+from storage.connections import Connections, Grant
 from storage.database import Database, now_ms
 from storage.drain import DrainStore
 from storage.drain_sql import Key
+from storage.due import DueRows
 from storage.erasing import Erasing
 from storage.expiry import drop_dedupe
 from storage.gaps import Gaps
+from storage.grants import REFRESH, Grants, Outcome, Renewal, Turned
 from storage.leases import LANE, Lease, Leases
 from storage.partitions import ensure_partitions, today
 from storage.schema import messages
@@ -69,6 +71,8 @@ class Traffic:
             (self._erase_contact, 2),
             (self._erase_tenant, 1),
             (self._keep_house, 1),
+            (self._consent, 1),
+            (self._refresh, 3),
         ]
 
     def run(self, transactions: int, seed: int) -> None:
@@ -126,6 +130,30 @@ class Traffic:
     def _keep_house(self, chance: random.Random) -> None:
         ensure_partitions(self._database)
         drop_dedupe(self._database, today() - 30)
+
+    def _consent(self, chance: random.Random) -> None:
+        tenant = chance.choice(list(CONNECTIONS.values()))
+        id_ = f"gra_{tenant}"
+        new = Grant(id_, tenant, "google", digest(tenant), [], b"consented", 1, now_ms())
+        carried = [name for name, whose in CONNECTIONS.items() if whose == tenant]
+        Grants(self._database).consented(new, carried)
+
+    def _refresh(self, chance: random.Random) -> None:
+        grants, rows = Grants(self._database), DueRows(self._database)
+        row = rows.take_now(REFRESH, f"gra_{chance.choice(list(CONNECTIONS.values()))}")
+        if row is None:
+            return
+        grant, carried = grants.get(row.key), grants.carried(row.key)
+        becomes = chance.choice(["active", "needs_reauth"])
+        turned = [Turned(c.id, c.status, becomes, "") for c in carried if chance.random() < 0.7]
+        renewal = Renewal(grant.id, grant.version, b"newer", now_ms(), None)
+        outcome = Outcome(row, now_ms(), turned, renewal)
+        said = [_append(chance, one.connection, key=(row.ticket, one.connection)) for one in turned]
+        with contextlib.suppress(LeaseLost):
+            try:
+                self._write(Turn(first=outcome.commit, appends=said))
+            except Conflict:
+                rows.finish(row, now_ms())
 
     def _write(self, turn: Turn) -> None:
         with contextlib.suppress(LeaseLost):

@@ -7,8 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 from structlog.testing import capture_logs
 
+from contracts.tokens import Opening
 from storage import partitions
 from storage.database import now_ms
+from storage.openings import MINUTE_MS, TokenOpenings
 from storage.partitions import DAY_MS
 from storage.schema import parked, run_keys
 from storage.turns import Turn, Unrouted
@@ -65,3 +67,12 @@ def _park_long_ago(rig: Rig) -> None:
 def _only(said: Sequence[MutableMapping[str, Any]], event: str) -> MutableMapping[str, Any]:
     (line,) = (line for line in said if line["event"] == event)
     return line
+
+
+def test_who_opened_tokens_is_kept_for_a_year(rig: Rig) -> None:
+    openings, minute = TokenOpenings(rig.database), now_ms() // MINUTE_MS
+    days = (364, 366)
+    one = Opening("gra_1", minute, "send", "process", "acme", 1)
+    openings.put([one._replace(minute=minute - day * 1440) for day in days])
+    rig.parts.upkeep.run()
+    assert [row.minute for row in openings.of_grants(["gra_1"])] == [minute - 364 * 1440]

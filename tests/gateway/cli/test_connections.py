@@ -1,13 +1,12 @@
 """`gateway connections`: by hand, sealed, and routed."""
 
-import msgspec
-
 from storage.connections import ADOPT_MS, Connections
 from storage.database import now_ms
+from storage.grants import Grants
 from storage.schema import grants
 from tests.gateway.cli.conftest import Gateway
 from tests.rig import Rig
-from token_vault import Purpose
+from token_vault import GrantTokens, Openings
 
 ADD = ("connections", "add", "--tenant", "acme", "--provider", "facebook")
 
@@ -30,12 +29,28 @@ def test_without_a_token_it_receives_and_says_that_it_cannot_call_out(
 def test_a_token_comes_on_standard_input_and_is_sealed(rig: Rig, gateway: Gateway) -> None:
     ran = gateway(*ADD, "--account", "42", "--token-stdin", "--json", stdin="EAAsecret\n")
     assert (ran.code, ran.json["calls_out"]) == (0, True)
+    assert ran.json["token_obtained_at"] == ran.json["created_at"]
+    assert ran.json["token_expires_at"] is None, "nobody said when"
     assert "EAAsecret" not in ran.out + ran.err
     with rig.database.read() as connection:
         grant = connection.execute(grants.select()).one()
     assert b"EAAsecret" not in grant.sealed
-    plain = rig.vault.tenant("acme").open(Purpose.TOKEN, grant.id.encode(), grant.sealed)
-    assert msgspec.json.decode(plain) == {"access_token": "EAAsecret"}
+    tokens = GrantTokens(rig.vault, Openings(lambda _: None)).open(grant, job="test")
+    assert tokens.access_token.reveal() == "EAAsecret"
+    assert (tokens.expires_at, tokens.refresh_token) == (None, None)
+
+
+def test_openings_of_its_tokens_are_listed(rig: Rig, gateway: Gateway) -> None:
+    added = gateway(*ADD, "--account", "42", "--token-stdin", "--json", stdin="EAAsecret\n").json
+    (id_,) = Grants(rig.database).carrying(added["id"])
+    assert gateway("connections", "openings", added["id"], "--json").json == []
+    rig.parts.tokens.open(Grants(rig.database).get(id_), job="send")
+    rig.parts.openings.flush()
+    (line,) = gateway("connections", "openings", added["id"], "--json").json
+    assert (line["job"], line["times"], line["grant"]) == ("send", 1, id_)
+    assert line["minute"].endswith(":00.000Z")
+    assert "send" in gateway("connections", "openings", added["id"]).out
+    assert gateway("connections", "openings", "con_none").code == 1
 
 
 def test_standard_input_without_a_token_is_wrong_usage(rig: Rig, gateway: Gateway) -> None:

@@ -1,0 +1,216 @@
+"""Grants and how they stand: newer tokens, refusals, and the connections that they carry."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from contracts.errors import Conflict, LeaseLost, NotFound
+from storage import due
+from storage.connections import Connection, Grant
+from storage.database import Database, now_ms
+from storage.schema import connection_grants, connections, grants
+
+REFRESH: Final = "refresh"
+"""The kind of a grant's due row; its key is the grant's id."""
+
+TOKEN_REASON: Final = "token: "  # noqa: S105 - the beginning of a sentence
+"""How the reason begins when a connection is degraded for its token alone."""
+
+
+class Renewal(NamedTuple):
+    """Newer tokens of a grant whose version was `version`. `scopes` None: as they were."""
+
+    grant: str
+    version: int
+    sealed: bytes
+    obtained_at_ms: int
+    expires_at_ms: int | None
+    scopes: Collection[str] | None = None
+
+
+class Turned(NamedTuple):
+    """A connection that takes another status; it must still have the one that it was read with."""
+
+    connection: str
+    was: str
+    becomes: str
+    reason: str
+
+
+class Grants:
+    """The grants of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, grant_id: str) -> Grant:
+        """Raises `NotFound`."""
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(grants).where(grants.c.id == grant_id)).first()
+        if row is None:
+            raise NotFound(f"no grant {grant_id}")
+        return Grant(*row)
+
+    def find(self, tenant: str, login: str, subject: bytes) -> Grant | None:
+        """The grant that somebody gave a tenant before: a new consent gives it newer tokens."""
+        whose = sa.and_(
+            grants.c.tenant == tenant, grants.c.login == login, grants.c.subject == subject
+        )
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(grants).where(whose)).first()
+        return Grant(*row) if row else None
+
+    def consented(self, grant: Grant, carries: Collection[str]) -> None:
+        """Store what a consent gave: a new grant, or what a known one (by its id) has now; it
+        carries these connections too.
+
+        Whatever was refused before is over. A worker looks at it at once: it finds out when it is
+        due, and says of connections that needed it that they work again.
+        """
+        dialect = postgresql if self._database.is_postgresql else sqlite
+        fresh = {
+            "scopes": grant.scopes,
+            "sealed": grant.sealed,
+            "expires_at_ms": grant.expires_at_ms,
+            "obtained_at_ms": grant.obtained_at_ms,
+            "refusal": "",
+            "asked_at_ms": None,
+        }
+        row = dialect.insert(grants).values({**grant._asdict(), **fresh})
+        newer = {**fresh, "version": grants.c.version + 1}
+        link = dialect.insert(connection_grants).on_conflict_do_nothing()
+        with self._database.write() as connection:
+            due.schedule(connection, REFRESH, grant.id, now_ms())
+            # before the grant, as everywhere: who revokes or erases them holds them first
+            locked = sa.select(connections.c.id).where(connections.c.id.in_(carries))
+            connection.execute(locked.order_by(connections.c.id).with_for_update(read=True)).all()
+            connection.execute(row.on_conflict_do_update(index_elements=["id"], set_=newer))
+            for carried in sorted(carries):
+                connection.execute(link.values(connection=carried, grant=grant.id))
+
+    def carried(self, grant_id: str) -> Sequence[Connection]:
+        """The connections of a grant, in order of their ids."""
+        query = (
+            sa.select(connections)
+            .join(connection_grants, connection_grants.c.connection == connections.c.id)
+            .where(connection_grants.c.grant == grant_id)
+            .order_by(connections.c.id)
+        )
+        with self._database.read() as connection:
+            return [Connection(*row) for row in connection.execute(query)]
+
+    def carrying(self, connection_id: str) -> Sequence[str]:
+        """The ids of the grants that carry a connection."""
+        table = connection_grants
+        query = sa.select(table.c.grant).where(table.c.connection == connection_id)
+        with self._database.read() as connection:
+            return [*connection.scalars(query.order_by(table.c.grant))]
+
+    def refused_beside(self, grant_id: str, ids: Collection[str]) -> frozenset[str]:
+        """Those of the connections `ids` that another grant, which is refused, carries as well."""
+        query = (
+            sa.select(connection_grants.c.connection)
+            .join(grants, connection_grants.c.grant == grants.c.id)
+            .where(
+                connection_grants.c.connection.in_(ids),
+                grants.c.id != grant_id,
+                grants.c.refusal != "",
+            )
+        )
+        with self._database.read() as connection:
+            return frozenset(connection.scalars(query))
+
+    def asking(self, taken: due.Taken, grant: Grant) -> None:
+        """Note, before the call, that a refresh which may spend the refresh token is begun: if its
+        answer is lost, it is known why the next one is refused. Raises `LeaseLost`.
+        """
+        with self._database.write() as connection:
+            due.check(connection, taken)
+            same = sa.update(grants).where(*_unchanged(grant.id, grant.version))
+            if connection.execute(same.values(asked_at_ms=now_ms())).rowcount != 1:
+                raise LeaseLost(f"grant {grant.id} has changed")
+
+
+class Outcome(NamedTuple):
+    """How a refresh ended, committed as the first step of a turn: with newer tokens, a refusal, or
+    neither. The row is due again at `due_at_ms` (None: not by itself).
+    """
+
+    row: due.Taken
+    due_at_ms: int | None
+    turned: Sequence[Turned] = ()
+    renewal: Renewal | None = None
+    refused: tuple[Grant, str] | None = None
+
+    def commit(self, connection: sa.Connection) -> None:
+        """Raises `LeaseLost` when the row is another's by now, or the tokens are newer ones, and
+        `Conflict` when a connection has turned meanwhile: to be planned anew.
+        """
+        due.finish(connection, self.row, self.due_at_ms)
+        _turn(connection, self.turned)
+        if self.renewal is not None:
+            _renew(connection, self.renewal)
+        if self.refused is not None:
+            grant, reason = self.refused
+            refusal = {"refusal": reason, "asked_at_ms": None}
+            _change(connection, grant.id, grant.version, refusal)
+
+
+class Meanwhile(NamedTuple):
+    """Connections that turn while the row stays its holder's, committed as a turn's first step."""
+
+    row: due.Taken
+    turned: Sequence[Turned]
+
+    def commit(self, connection: sa.Connection) -> None:
+        """Raises `LeaseLost | Conflict`, as `Outcome.commit`."""
+        due.check(connection, self.row)
+        _turn(connection, self.turned)
+
+
+def _turn(connection: sa.Connection, changes: Sequence[Turned]) -> None:
+    """Lock those connections, holding off every drain that writes for them, and change them."""
+    ids = sorted(change.connection for change in changes)
+    if not ids:
+        return
+    locked = sa.select(connections.c.id).where(connections.c.id.in_(ids))
+    connection.execute(locked.order_by(connections.c.id).with_for_update()).all()
+    for change in changes:
+        same = (connections.c.id == change.connection, connections.c.status == change.was)
+        becomes = {
+            "status": change.becomes,
+            "status_reason": change.reason,
+            "changed_at_ms": now_ms(),
+        }
+        turned = sa.update(connections).where(*same).values(becomes)
+        if connection.execute(turned).rowcount != 1:
+            raise Conflict(f"connection {change.connection} is {change.was} no more")
+
+
+def _renew(connection: sa.Connection, new: Renewal) -> None:
+    """Newer tokens in place of the version that they came from."""
+    values: dict[str, object] = {
+        "sealed": new.sealed,
+        "version": new.version + 1,
+        "expires_at_ms": new.expires_at_ms,
+        "obtained_at_ms": new.obtained_at_ms,
+        "refusal": "",
+        "asked_at_ms": None,
+    }
+    if new.scopes is not None:
+        values["scopes"] = sorted(new.scopes)
+    _change(connection, new.grant, new.version, values)
+
+
+def _change(
+    connection: sa.Connection, grant: str, version: int, values: Mapping[str, object]
+) -> None:
+    changed = sa.update(grants).where(*_unchanged(grant, version)).values(values)
+    if connection.execute(changed).rowcount != 1:
+        raise LeaseLost(f"grant {grant} has changed")
+
+
+def _unchanged(grant: str, version: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return grants.c.id == grant, grants.c.version == version

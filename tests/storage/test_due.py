@@ -1,0 +1,174 @@
+"""Due rows: found when their time has come, one holder at a time, never lost."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import sqlalchemy as sa
+
+from contracts.errors import LeaseLost
+from storage import due as due_rows
+from storage.database import Database, now_ms
+from storage.due import DueRows, Standing, Taken
+from storage.schema import due
+
+KIND = "refresh"
+AT_ONCE = 8
+
+
+@pytest.fixture
+def rows(database: Database) -> DueRows:
+    return DueRows(database)
+
+
+def _put(rows: DueRows, *names: str, in_ms: int = -1000) -> None:
+    for name in names:
+        rows.schedule(KIND, name, now_ms() + in_ms)
+
+
+def _keys(taken: list[Taken]) -> list[str]:
+    return [row.key for row in taken]
+
+
+def _expire(database: Database) -> None:
+    """Let every lease run out, by the database's clock."""
+    with database.write() as connection:
+        ended = sa.update(due).where(due.c.ticket.is_not(None))
+        connection.execute(ended.values(due_at_ms=database.clock_ms() - 1))
+
+
+def test_what_is_due_is_found_longest_due_first(rows: DueRows) -> None:
+    _put(rows, "b", in_ms=-2000)
+    _put(rows, "a", in_ms=-1000)
+    _put(rows, "c", in_ms=-3000)
+    _put(rows, "later", in_ms=60_000)
+    rows.schedule("renewal", "other kind", now_ms() - 9000)
+    assert _keys(rows.take([KIND], 2)) == ["c", "b"]
+    assert _keys(rows.take([KIND], 2)) == ["a"]
+    assert rows.take([KIND], 2) == []
+    assert _keys(rows.take(["renewal", KIND], 5)) == ["other kind"]
+
+
+def test_no_more_is_taken_than_asked_for(rows: DueRows) -> None:
+    kinds = [KIND, "renewal"]
+    for number in range(20):
+        for kind in kinds:
+            rows.schedule(kind, str(number), now_ms() - 1000)
+    found = []
+    while taken := rows.take(kinds, 3):
+        assert len(taken) <= 3
+        found += [(row.kind, row.key) for row in taken]
+    assert sorted(found) == sorted((kind, str(n)) for kind in kinds for n in range(20))
+
+
+def test_a_row_is_one_holders(rows: DueRows, database: Database) -> None:
+    _put(rows, "a")
+    (mine,) = rows.take([KIND], 5)
+    assert not mine.broken
+    assert DueRows(database).take([KIND], 5) == []
+    assert DueRows(database).take_now(KIND, "a") is None
+    rows.finish(mine, now_ms() - 5)
+    (again,) = DueRows(database).take([KIND], 5)
+    assert again.ticket != mine.ticket
+    assert not again.broken
+
+
+def test_a_dead_holders_row_comes_due_again_and_says_so(rows: DueRows, database: Database) -> None:
+    _put(rows, "a")
+    (dead,) = rows.take([KIND], 5)
+    _expire(database)
+    (next_,) = rows.take([KIND], 5)
+    assert next_.broken
+    with pytest.raises(LeaseLost):
+        rows.finish(dead, None)
+    with pytest.raises(LeaseLost):
+        rows.put_off(dead, 1, "no")
+    with pytest.raises(LeaseLost), database.write() as connection:
+        due_rows.check(connection, dead)
+    rows.remove(dead)
+    rows.finish(next_, None)
+    assert rows.standing(KIND, "a") == Standing(False, None, 0, "")
+
+
+def test_a_lease_runs_out_by_itself(database: Database) -> None:
+    short = DueRows(database, seconds=0)
+    _put(short, "a")
+    (first,) = short.take([KIND], 5)
+    (second,) = short.take([KIND], 5)
+    assert (first.key, second.broken) == ("a", True)
+
+
+def test_what_failed_waits_and_counts(rows: DueRows) -> None:
+    _put(rows, "a")
+    (row,) = rows.take([KIND], 5)
+    rows.put_off(row, 30, "retryable: " + "x" * 1000)
+    standing = rows.standing(KIND, "a")
+    assert standing is not None
+    assert (standing.taken, standing.attempts, len(standing.last_error)) == (False, 1, 300)
+    assert 25_000 < (standing.wait_ms or 0) <= 30_000
+    assert rows.take_now(KIND, "a") is None, "asking sooner would only ask the provider again"
+    rows.schedule(KIND, "a", now_ms() - 1)
+    (row,) = rows.take([KIND], 5)
+    assert row.attempts == 0, "who schedules it anew starts anew"
+    rows.put_off(row, 0, "no")
+    (row,) = rows.take([KIND], 5)
+    assert row.attempts == 1
+    rows.finish(row, now_ms() - 1)
+    (row,) = rows.take([KIND], 5)
+    assert row.attempts == 0
+
+
+def test_a_row_is_taken_ahead_of_its_time_when_it_is_asked_for(rows: DueRows) -> None:
+    _put(rows, "a", in_ms=3_600_000)
+    assert rows.take([KIND], 5) == []
+    taken = rows.take_now(KIND, "a")
+    assert taken is not None
+    assert rows.take_now(KIND, "a") is None
+    standing = rows.standing(KIND, "a")
+    assert standing is not None
+    assert standing.taken
+    rows.finish(taken, None)
+    assert rows.take_now(KIND, "a") is not None, "also one that has no time"
+    assert rows.take_now(KIND, "b") is None
+    assert rows.standing(KIND, "b") is None
+
+
+def test_scheduling_anew_takes_a_row_from_its_holder(rows: DueRows) -> None:
+    _put(rows, "a")
+    (old,) = rows.take([KIND], 5)
+    _put(rows, "a", in_ms=50_000)
+    with pytest.raises(LeaseLost):
+        rows.finish(old, now_ms())
+    standing = rows.standing(KIND, "a")
+    assert standing is not None
+    assert (standing.wait_ms or 0) > 40_000
+
+
+def test_of_many_who_take_at_once_each_row_has_one(rows: DueRows, database: Database) -> None:
+    _put(rows, *map(str, range(60)))
+
+    def take(_: int) -> list[str]:
+        mine = DueRows(database)
+        found: list[str] = []
+        while taken := mine.take([KIND], 7):
+            found += _keys(taken)
+        return found
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        taken = [key for found in threads.map(take, range(AT_ONCE)) for key in found]
+    assert sorted(taken) == sorted(map(str, range(60)))
+
+
+def test_what_is_due_is_found_by_an_index(database: Database) -> None:
+    """What a search costs must not grow with what exists."""
+    clock = database.clock_ms()
+    which = due_rows._RIPE.format(clock=clock)
+    explain = "EXPLAIN" if database.is_postgresql else "EXPLAIN QUERY PLAN"
+    with database.write() as connection:
+        if database.is_postgresql:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        look = sa.text(f"{explain} {due_rows._LOOK.format(which=which)}")
+        plan = str(connection.execute(look, {"kind": KIND, "n": 10}).all())
+    assert "ix_due_kind_due_at_ms" in plan
+    assert "due_at_ms" in plan
+    assert "Sort" not in plan
+    assert "TEMP B-TREE" not in plan

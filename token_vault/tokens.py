@@ -1,0 +1,70 @@
+"""Seals and opens the tokens of grants; each opening is counted, and says for which job."""
+
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from contracts.errors import Tampered
+from contracts.login import Tokens
+from contracts.tokens import Secret, parse_secret
+from token_vault.openings import Openings
+from token_vault.tenant_keys import Purpose, TenantKeys
+from token_vault.vault import Vault
+
+
+class SealedGrant(Protocol):
+    """What of a stored grant is needed to open it."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def sealed(self) -> bytes: ...
+
+
+class GrantTokens:
+    """The tokens of grants, bound to their tenant and to the grant's id, which is minted before.
+
+    Methods raise `KeyUnavailable`, `KeyDestroyed` (the tenant was erased) and `UnknownKey`.
+    """
+
+    def __init__(self, vault: Vault, openings: Openings) -> None:
+        self._vault = vault
+        self._openings = openings
+
+    def seal(self, tenant: str, grant_id: str, tokens: Tokens) -> bytes:
+        """`tokens` under the tenant's data key."""
+        return seal_tokens(self._vault.tenant(tenant), grant_id, tokens)
+
+    def open(self, grant: SealedGrant, *, job: str) -> Tokens:
+        """Undo `seal`, for `job` (a name of ours, such as `refresh`). Raises also `Tampered`."""
+        keys = self._vault.tenant(grant.tenant)
+        if not grant.sealed:
+            raise Tampered("the grant has no tokens")
+        self._openings.count(job, grant.tenant, grant.id)
+        return _decoded(keys.open(Purpose.TOKEN, grant.id.encode(), grant.sealed))
+
+
+def seal_tokens(keys: TenantKeys, grant_id: str, tokens: Tokens) -> bytes:
+    """`tokens` under the data key of the grant's tenant; `GrantTokens.open` undoes it."""
+    return keys.seal(Purpose.TOKEN, grant_id.encode(), _encoder.encode(tokens))
+
+
+def _decoded(plain: bytes) -> Tokens:
+    try:
+        return _decoder.decode(plain)
+    except (msgspec.MsgspecError, ValueError):
+        del plain  # tracebacks may be shown with their variables
+        raise Tampered("what was sealed for tokens is not in our form") from None
+
+
+def _clear(value: Any) -> str:
+    """`msgspec` encoding hook, here alone: what it makes is sealed at once."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise NotImplementedError(type(value).__name__)
+
+
+_encoder: Final = msgspec.json.Encoder(enc_hook=_clear)
+_decoder: Final = msgspec.json.Decoder(Tokens, dec_hook=parse_secret)

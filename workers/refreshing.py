@@ -1,0 +1,286 @@
+"""Keeps the tokens of grants fresh: one call to the provider, whoever and however many ask."""
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from contracts.errors import (
+    GatewayError,
+    KeyDestroyed,
+    LeaseLost,
+    Misconfigured,
+    NotFound,
+    OutcomeUnknown,
+    Reauthorize,
+    Retryable,
+)
+from contracts.login import Login, Refreshed, Tokens
+from storage.connections import Grant
+from storage.database import now_ms
+from storage.drain import DrainStore
+from storage.due import DueRows, Taken
+from storage.grants import REFRESH, Grants, Meanwhile, Outcome, Renewal
+from storage.turns import Turn
+from token_vault import GrantTokens
+from workers.grant_states import GrantStates, Plan
+from workers.metrics import Metrics
+from workers.retrying import told, until_stored
+from workers.scheduler import putting_off
+
+if TYPE_CHECKING:
+    import httpx
+    from tenacity import Retrying
+
+log = structlog.get_logger()
+
+SPREAD: Final = 0.1
+"""Tokens may be refreshed within this last part of the time until they are due."""
+SHORTEST_S: Final = 60.0
+"""No grant is refreshed by itself more often, whatever a provider says of its tokens."""
+PATIENCE_S: Final = 20.0
+"""A caller waits for the refresh that another one is at."""
+
+OVER: Final = (Reauthorize, NotFound, KeyDestroyed)
+"""What ends the job: the owner is needed, the grant is gone, its tenant was erased."""
+
+Wanted = Callable[[Login, Grant, Tokens], bool]
+
+
+class Refresher:
+    """Refreshes grants: as their rows come due (`run`), and for callers (`fresh`).
+
+    A grant's due row is its lease. The provider is called while it is held, and neither a lock nor
+    a transaction is. Safe to share between threads.
+    """
+
+    def __init__(
+        self,
+        grants: Grants,
+        rows: DueRows,
+        store: DrainStore,
+        tokens: GrantTokens,
+        states: GrantStates,
+        logins: Mapping[str, Login],
+        client: "httpx.Client",
+        metrics: Metrics,
+    ) -> None:
+        self._grants = grants
+        self._rows = rows
+        self._store = store
+        self._tokens = tokens
+        self._states = states
+        self._logins = logins
+        self._client = client
+        self._metrics = metrics
+
+    def run(self, row: Taken) -> None:
+        """The job of a due row. Raises what the login and our own parts raise, but for what ends
+        the job.
+        """
+        try:
+            self._refresh(row, _is_due)
+        except OVER as error:
+            log.info("refresh.over", grant=row.key, reason=error.reason)
+
+    def fresh(self, grant_id: str, *, job: str, at_least: timedelta = timedelta(0)) -> Tokens:
+        """Tokens that last for `at_least`, opened for `job`; refreshed first if they do not.
+
+        At most half a token's life can be asked for. When there are no newer ones to be had for
+        now, tokens that have not ended have to do. Raises `Reauthorize` when only the owner can
+        mend the grant, `Retryable` (with `after_s`) when there are no tokens for now, `NotFound`,
+        `VaultError`, `Unavailable`, `Misconfigured`, and what the login raises.
+        """
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            grant = self._grants.get(grant_id)
+            if grant.refusal:
+                raise Reauthorize(grant.refusal)
+            if _lasts(grant, at_least):
+                return self._tokens.open(grant, job=job)
+            row = self._rows.take_now(REFRESH, grant_id)
+            try:
+                if row is not None:
+                    self._refresh_now(row, at_least)
+                else:
+                    self._wait(grant_id, deadline)
+            except OVER:
+                raise
+            except GatewayError:
+                if not _lasts(grant, timedelta(0)):
+                    raise
+                return self._tokens.open(grant, job=job)
+
+    def _refresh_now(self, row: Taken, at_least: timedelta) -> None:
+        """As the job, for a caller that waits. Raises also what ends the job."""
+        over: GatewayError | None = None
+        try:
+            with putting_off(self._rows, row):
+                try:
+                    self._refresh(row, lambda login, grant, _: not _lasts(grant, at_least))
+                except OVER as error:
+                    over = error
+        except LeaseLost:
+            return  # another was quicker; the caller looks again
+        if over is not None:
+            raise over
+        if not _lasts(self._grants.get(row.key), timedelta(0)):
+            raise Retryable("the provider gave tokens that have ended already", after_s=SHORTEST_S)
+
+    def _wait(self, grant_id: str, deadline: float) -> None:
+        """A moment, for who is at it. Raises `Retryable` when that takes too long, or when nobody
+        is, since the last attempt failed.
+        """
+        standing = self._rows.standing(REFRESH, grant_id)
+        if standing is None:
+            self._rows.schedule(REFRESH, grant_id, now_ms())
+        elif not standing.taken and standing.attempts:
+            wait_s = max(0, standing.wait_ms or 0) / 1000
+            raise Retryable(f"not refreshed: {standing.last_error}", after_s=wait_s)
+        elif time.monotonic() > deadline:
+            raise Retryable("somebody else is refreshing, and not done yet", after_s=PATIENCE_S)
+        else:
+            time.sleep(random.uniform(0.05, 0.15))  # noqa: S311 - spread, not secrecy
+
+    def _refresh(self, row: Taken, wanted: Wanted) -> None:
+        """With `row` held: read again, ask the provider if that is still `wanted`, commit."""
+        try:
+            grant = self._grants.get(row.key)
+            old = self._tokens.open(grant, job=REFRESH)
+        except (NotFound, KeyDestroyed):
+            self._rows.remove(row)  # the grant is gone, or its tenant erased
+            raise
+        login = self._logins.get(grant.login)
+        if login is None:
+            raise Misconfigured(f"login {grant.login} is off")
+        if grant.refusal:
+            self._rows.finish(row, None)
+            raise Reauthorize(grant.refusal)
+        if wanted(login, grant, old):
+            self._renew(row, grant, login, old)
+        else:
+            plan = self._states.renewed(grant, row, old.obtained_at)
+            self._write(Outcome(row, next_due_ms(login, old), plan.turned), plan)
+
+    def _renew(self, row: Taken, grant: Grant, login: Login, old: Tokens) -> None:
+        result = "unexpected"
+        try:
+            new = self._ask(row, grant, login, old)
+            self._keep(row, grant, login, new)
+            result = "done"
+        except GatewayError as error:
+            result = error.reason
+            self._failed(row, grant, old, error)
+            raise
+        finally:
+            self._metrics.refreshes.labels(login.name, result).inc()
+
+    def _failed(self, row: Taken, grant: Grant, old: Tokens, error: GatewayError) -> None:
+        if isinstance(error, Reauthorize):
+            self._refuse(row, grant, error)
+        elif isinstance(error, Retryable | OutcomeUnknown):
+            self._degrade(row, grant, old, error)
+
+    def _ask(self, row: Taken, grant: Grant, login: Login, old: Tokens) -> Refreshed:
+        if login.rotates:
+            self._grants.asking(row, grant)
+        new = login.refresh(self._client, old)
+        if new.tokens.refresh_token is not None:
+            return new
+        kept = Tokens(
+            new.tokens.access_token,
+            new.tokens.obtained_at,
+            new.tokens.expires_at,
+            old.refresh_token,
+        )
+        return Refreshed(kept, new.scopes)
+
+    def _keep(self, row: Taken, grant: Grant, login: Login, new: Refreshed) -> None:
+        """Commit the provider's answer, however often that takes: it may not be had again.
+
+        Raises `LeaseLost` when another was quicker, or an attempt whose own answer was lost.
+        """
+        tokens = new.tokens
+        sealed = self._patiently()(self._tokens.seal, grant.tenant, grant.id, tokens)
+        renewal = Renewal(grant.id, grant.version, sealed, *lifetime_ms(tokens), new.scopes)
+        due_at_ms = next_due_ms(login, tokens)
+
+        def commit() -> None:
+            plan = self._states.renewed(grant, row, tokens.obtained_at)
+            self._write(Outcome(row, due_at_ms, plan.turned, renewal), plan)
+
+        self._patiently()(commit)
+
+    def _refuse(self, row: Taken, grant: Grant, error: Reauthorize) -> None:
+        reason = str(error)
+        if grant.asked_at_ms is not None:
+            reason = f"an earlier refresh got no answer, and may have spent its token: {reason}"
+
+        def commit() -> None:
+            plan = self._states.refused(grant, row, reason)
+            self._write(Outcome(row, None, plan.turned, refused=(grant, reason)), plan)
+
+        self._patiently()(commit)
+
+    def _degrade(self, row: Taken, grant: Grant, old: Tokens, error: GatewayError) -> None:
+        """Say once that nothing works, if the token has ended; before that nobody needs to know."""
+        if old.expires_at is None or old.expires_at > datetime.now(UTC):
+            return
+
+        def commit() -> None:
+            plan = self._states.expired(grant, row, f"it has expired, and {told(error)}")
+            if plan.turned:
+                first = Meanwhile(row, plan.turned).commit
+                self._store.write(Turn(first=first, appends=plan.appends))
+
+        self._patiently()(commit)
+
+    def _patiently(self) -> "Retrying":
+        """As long as the row is surely ours, seal and commit together."""
+        return until_stored(self._rows.seconds / 4)
+
+    def _write(self, outcome: Outcome, plan: Plan) -> None:
+        self._store.write(Turn(first=outcome.commit, appends=plan.appends))
+
+
+def next_due_ms(login: Login, tokens: Tokens) -> int | None:
+    """When a grant's row is due: a time at random within the spread, so that grants made together
+    do not stay together.
+    """
+    due = login.due_at(tokens)
+    if due is None:
+        return None
+    first = _first_time(tokens, due)
+    at = first + (due - first) * random.random()  # noqa: S311 - spread, not secrecy
+    return max(_ms(at), now_ms() + int(SHORTEST_S * 1000))
+
+
+def lifetime_ms(tokens: Tokens) -> tuple[int, int | None]:
+    """When `tokens` were obtained and when they end, in Unix milliseconds."""
+    ends = tokens.expires_at
+    return _ms(tokens.obtained_at), None if ends is None else _ms(ends)
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
+
+
+def _is_due(login: Login, _: Grant, tokens: Tokens) -> bool:
+    due = login.due_at(tokens)
+    return due is not None and _first_time(tokens, due) <= datetime.now(UTC)
+
+
+def _first_time(tokens: Tokens, due: datetime) -> datetime:
+    return due - (due - tokens.obtained_at) * SPREAD
+
+
+def _lasts(grant: Grant, at_least: timedelta) -> bool:
+    """Whether the tokens do not end within `at_least`, or within half of their life."""
+    if grant.expires_at_ms is None:
+        return True
+    life_ms = grant.expires_at_ms - (grant.obtained_at_ms or grant.created_at_ms)
+    needed_ms = min(at_least / timedelta(milliseconds=1), life_ms / 2)
+    return grant.expires_at_ms - now_ms() > max(0, needed_ms)
