@@ -104,7 +104,9 @@ class DrainThreads:
                 self._done(self._drainer.drain(lanes))
                 self._queue.clear(lanes)
             except Unavailable as error:
-                log.warning("drain.unavailable", reason=error.reason, lanes=len(lanes))
+                log.warning(
+                    "drain.unavailable", reason=error.reason, detail=str(error), lanes=len(lanes)
+                )
                 self._queue.pause(lanes)
             except Exception:
                 log.exception("drain.failed", lanes=len(lanes))

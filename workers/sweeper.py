@@ -65,7 +65,7 @@ def _works(name: str, job: Callable[[], object]) -> bool:
     try:
         job()
     except Unavailable as error:
-        log.warning("sweep.unavailable", job=name, reason=error.reason)
+        log.warning("sweep.unavailable", job=name, reason=error.reason, detail=str(error))
         return False
     except Exception:
         log.exception("sweep.failed", job=name)

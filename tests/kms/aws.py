@@ -1,5 +1,7 @@
 """AWS KMS on loopback: moto's server, mended where it answers otherwise than AWS does."""
 
+import io
+import json
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -34,6 +36,8 @@ class KmsServer:
         self.url = f"http://127.0.0.1:{port}"
         self.refusing: str | None = None
         """An error code that every call is answered with."""
+        self.contexts: list[dict[str, str] | None] = []
+        """The encryption context of each call."""
         self._app: WSGIApplication = DomainDispatcherApplication(create_backend_app)
         self._port = port
         self._server: BaseWSGIServer | None = None
@@ -63,6 +67,11 @@ class KmsServer:
             return arn
 
     def _answer(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        action = str(environ.get("HTTP_X_AMZ_TARGET")).rpartition(".")[2]
+        if action in ("Encrypt", "Decrypt"):
+            self.contexts.append(json.loads(body).get("EncryptionContext") or None)
         if self.refusing is not None:
             return _refuse(self.refusing, start)
         answer: dict[str, Any] = {}
@@ -70,13 +79,12 @@ class KmsServer:
         def keep(status: str, headers: list[tuple[str, str]], _: object = None) -> Any:
             answer.update(status=status, headers=headers)
 
-        body = b"".join(self._app(environ, keep))
-        is_decrypt = environ.get("HTTP_X_AMZ_TARGET") == "TrentService.Decrypt"
-        if is_decrypt and b"AccessDeniedException" in body:
+        found = b"".join(self._app(environ, keep))
+        if action == "Decrypt" and b"AccessDeniedException" in found:
             # API_Decrypt: with a KeyId, a ciphertext of another key is IncorrectKeyException.
             return _refuse("IncorrectKeyException", start)
         start(answer["status"], answer["headers"])
-        return [body]
+        return [found]
 
 
 def _refuse(code: str, start: "StartResponse") -> Iterable[bytes]:

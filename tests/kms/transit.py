@@ -198,14 +198,14 @@ class VaultServer:
     def __init__(self, folder: Path, port: int) -> None:
         """`folder` has the certificate."""
         self.transit = Transit(folder)
-        self._folder = folder
+        self.folder = folder
         self._port = port
         self._server: _Server | None = None
         self._thread = threading.Thread()
 
     def start(self) -> None:
         """Listen."""
-        self._server = _Server(self._folder, self._port, self.transit)
+        self._server = _Server(self.folder, self._port, self.transit)
         serve = self._server.serve_forever
         self._thread = threading.Thread(target=serve, args=(0.02,), name="vault")
         self._thread.start()

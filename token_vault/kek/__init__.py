@@ -45,7 +45,7 @@ def _hcvault(address: str) -> Aead:
     return hcvault.open_key(address)
 
 
-_NAME: Final = r"[\w.-]+"
+_NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 KINDS: Final[Mapping[str, Kind]] = {
     "local:": Kind("local:/path/keyring.json", re.compile(r".+"), _keyring),
     "aws-kms://": Kind(
