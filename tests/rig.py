@@ -37,8 +37,8 @@ _numbers = itertools.count(1)
 class Rig:
     """One deployment in this process. `put` stores deliveries as the edge does."""
 
-    def __init__(self, database_url: str, folder: Path) -> None:
-        self.settings = Settings(data_dir=folder, database_url=database_url)
+    def __init__(self, database_url: str, folder: Path, kek_uri: str | None = None) -> None:
+        self.settings = Settings(data_dir=folder, database_url=database_url, kek_uri=kek_uri)
         database = Database(database_url)
         migrate.upgrade(database)
         database.close()

@@ -22,6 +22,9 @@ import trustme
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from tests.processes import Process, eventually, free_port
+from tests.servers import no_listener
+
 TOKEN: Final = "hvs.made-up"
 MOUNT: Final = "transit"
 _PATH: Final = re.compile(r"/v1/(?P<mount>[^?]+)/(?P<action>encrypt|decrypt)/(?P<name>[\w.-]+)")
@@ -220,6 +223,31 @@ class VaultServer:
                     connection.shutdown(socket.SHUT_RDWR)
             self._thread.join()
             self._server = None
+
+
+class VaultProcess:
+    """A Vault in a process of its own, whose keys outlive it: to kill and to start again."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` has the certificate, and gets a key `kek`."""
+        Transit(folder).create("kek")
+        self._folder = folder
+        self._port = free_port()
+        self._process: Process | None = None
+        self.uri = f"hcvault://127.0.0.1:{self._port}/{MOUNT}/keys/kek"
+
+    def start(self) -> None:
+        """Start; ready on return."""
+        program = [sys.executable, "-m", "tests.kms.transit", self._folder, str(self._port)]
+        env = {"PYTHONPATH": str(Path(__file__).parents[2])}
+        self._process = Process(program, log=self._folder / "vault.log", env=env)
+        eventually(lambda: no_listener("127.0.0.1", self._port) is None)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
 
 
 def main(folder: Path, port: int) -> None:
