@@ -25,6 +25,8 @@ RESUMED_S: Final = 60
 """Lanes and sweeps pause for up to 30 s after long outages."""
 SETTLED_S: Final = 60 + AWAY_S / 4
 SLICES: Final = 5
+PAUSE_S: Final = max(0.06, AWAY_S / 1000)
+"""The longer it takes the slower it goes: thousands of texts are enough."""
 PAGES: Final = {"10": ("acme",), "20": ("acme", "other")}
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240 + 2 * AWAY_S)]
@@ -59,7 +61,7 @@ class Load:
 
     def __init__(self, deployment: Deployment) -> None:
         conversations = [[(page, f"{seed}{page}") for page in PAGES] for seed in (1, 2)]
-        self.senders = [Sender(deployment, x, n) for n, x in enumerate(conversations)]
+        self.senders = [Sender(deployment, x, n, PAUSE_S) for n, x in enumerate(conversations)]
         self.follower = Follower(deployment)
         for thread in (self.follower, *self.senders):
             thread.start()
