@@ -206,6 +206,10 @@ class VaultServer:
         self._server: _Server | None = None
         self._thread = threading.Thread()
 
+    def uri(self, name: str) -> str:
+        """How the gateway names the key."""
+        return f"hcvault://127.0.0.1:{self._port}/{MOUNT}/keys/{name}"
+
     def start(self) -> None:
         """Listen."""
         self._server = _Server(self.folder, self._port, self.transit)

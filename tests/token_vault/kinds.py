@@ -11,7 +11,7 @@ from google.api_core import exceptions
 
 from tests.kms.aws import MADE_UP, KmsServer
 from tests.kms.google import GoogleClient
-from tests.kms.transit import MOUNT, TOKEN, VaultServer, certificate
+from tests.kms.transit import TOKEN, VaultServer, certificate
 from tests.processes import free_port
 from token_vault import load_kek
 from token_vault.kek import gcp
@@ -54,14 +54,12 @@ def hcvault(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Kms]:
     """Transit over HTTPS."""
     patch.setenv("VAULT_CACERT", str(certificate(folder)))
     patch.setenv("VAULT_TOKEN", TOKEN)
-    port = free_port()
-    server = VaultServer(folder, port)
+    server = VaultServer(folder, free_port())
     server.start()
     try:
         for name in ("one", "other"):
             server.transit.create(name)
-        keys = f"hcvault://127.0.0.1:{port}/{MOUNT}/keys"
-        one, other = (partial(load_kek, f"{keys}/{name}") for name in ("one", "other"))
+        one, other = (partial(load_kek, server.uri(name)) for name in ("one", "other"))
         yield Kms(one, other, server.stop, server.start)
     finally:
         server.stop()
