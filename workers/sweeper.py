@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from contracts.errors import Unavailable
+from contracts.errors import Misconfigured, Unavailable
 from storage.drain import DrainStore
 from workers.lanes import LaneQueue
 
@@ -64,7 +64,7 @@ def _works(name: str, job: Callable[[], object]) -> bool:
     """Run one job; its failure is logged and stops no other."""
     try:
         job()
-    except Unavailable as error:
+    except (Unavailable, Misconfigured) as error:
         log.warning("sweep.unavailable", job=name, reason=error.reason, detail=str(error))
         return False
     except Exception:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,11 @@ import pytest
 
 from storage.database import Database
 from storage.deliveries import Deliveries
-from tests.chaos.deployment import EDGE, Deployment, pull_all
+from tests.chaos.deployment import EDGE, Deployment, post, pull_all, texts_of
 from tests.chaos.load import Follower, Sender, shortcomings
 from tests.kms.transit import TOKEN, VaultProcess, certificate
 from tests.processes import eventually
+from tests.rig import text
 
 log = logging.getLogger(__name__)
 
@@ -45,15 +47,20 @@ def vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[VaultProc
 
 @pytest.fixture
 def deployment(database_url: str, tmp_path: Path, vault: VaultProcess) -> Iterator[Deployment]:
-    """An edge and two workers on each database; their keys are wrapped by that KMS."""
-    pages = [(tenant, page) for page, tenants in PAGES.items() for tenant in tenants]
-    settings = {"GATEWAY_KEK_URI": vault.uri, "GATEWAY_KEY_CACHE_SECONDS": str(CACHE_S)}
-    found = Deployment(tmp_path, database_url, pages=pages, workers=2, settings=settings)
+    """An edge and two workers on each database."""
+    found = _deployed(database_url, tmp_path, vault)
     try:
         found.start()
         yield found
     finally:
         found.close()
+
+
+def _deployed(database_url: str, folder: Path, vault: VaultProcess) -> Deployment:
+    """A deployment whose keys are wrapped by that KMS."""
+    pages = [(tenant, page) for page, tenants in PAGES.items() for tenant in tenants]
+    settings = {"GATEWAY_KEK_URI": vault.uri, "GATEWAY_KEY_CACHE_SECONDS": str(CACHE_S)}
+    return Deployment(folder, database_url, pages=pages, workers=2, settings=settings)
 
 
 class Load:
@@ -126,6 +133,43 @@ def test_nothing_is_lost_or_parked_and_all_goes_on_by_itself(
     with deployment.client() as client:
         acknowledged = [text for sender in load.senders for text in sender.acknowledged]
         assert shortcomings(pull_all(client), acknowledged, PAGES) == []
+
+
+def test_a_kms_that_hangs_holds_nothing_up(
+    sqlite_url: str, tmp_path: Path, vault: VaultProcess
+) -> None:
+    """More pulls wait for it than the edge has threads; it stays ready, and it accepts."""
+    deployment = _deployed(sqlite_url, tmp_path, vault)
+    stopping = threading.Event()
+    pulls = [threading.Thread(target=_pull_on, args=(deployment, stopping)) for _ in range(20)]
+    try:
+        deployment.start()
+        with deployment.client() as client:
+            assert post(client, text("10", "7", "hello")) == 200
+            eventually(lambda: texts_of(pull_all(client)), within_s=20)
+            vault.freeze()
+            time.sleep(CACHE_S)
+            for pull in pulls:
+                pull.start()
+            for number in range(20):
+                began = time.monotonic()
+                assert post(client, text("10", "7", f"{number}")) == 200
+                ready = client.get("/readyz")
+                assert (ready.status_code, time.monotonic() - began < 2) == (200, True)
+                time.sleep(0.2)
+            vault.thaw()
+            eventually(lambda: _pulled(deployment) is None, within_s=20)
+            eventually(lambda: len(texts_of(pull_all(client))) == 21, within_s=RESUMED_S)
+    finally:
+        stopping.set()
+        for pull in pulls:
+            pull.join(20)
+        deployment.close()
+
+
+def _pull_on(deployment: Deployment, stopping: threading.Event) -> None:
+    while not stopping.wait(0.1):
+        _pulled(deployment)
 
 
 def _pulled(deployment: Deployment) -> str | None:

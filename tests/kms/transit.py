@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import socket
 import ssl
 import sys
@@ -246,6 +247,18 @@ class VaultProcess:
         env = {"PYTHONPATH": str(Path(__file__).parents[2])}
         self._process = Process(program, log=self._folder / "vault.log", env=env)
         eventually(lambda: no_listener("127.0.0.1", self._port) is None)
+
+    def freeze(self) -> None:
+        """It takes connections, and answers none."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on where it was."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.signal(number)
 
     def kill(self) -> None:
         """SIGKILL."""

@@ -1,14 +1,16 @@
 """A KMS that is away: said once, asked by one caller at a time, back by itself."""
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 from structlog.testing import capture_logs
 
 from contracts.errors import GatewayError, KeyUnavailable, Misconfigured, UnknownKey
+from tests.processes import eventually
 from tests.token_vault.fakes import Clock
-from token_vault.kek.kms import PAUSE_S, Attended, NotThisOne
+from token_vault.kek.kms import AT_ONCE, PAUSE_S, QUEUE_S, Attended, NotThisOne
 
 
 class Remote:
@@ -111,6 +113,25 @@ def test_away_one_caller_waits_and_the_others_are_refused_at_once(
     remote.error = None
     remote.go_on.set()
     waits.join(10)
+    assert key.encrypt(b"x", b"") == b"x"
+
+
+def test_the_first_calls_that_hang_do_not_take_all_threads(key: Attended, remote: Remote) -> None:
+    """Before anybody knows that it is away: a few wait for it, and the next take it for away."""
+    remote.go_on.clear()
+    hanging = [threading.Thread(target=_quietly, args=(key,)) for _ in range(AT_ONCE)]
+    for thread in hanging:
+        thread.start()
+    eventually(lambda: remote.calls == AT_ONCE)
+    began = time.monotonic()
+    for _ in range(10):
+        with pytest.raises(KeyUnavailable, match="too slow"):
+            key.encrypt(b"x", b"")
+    assert time.monotonic() - began < QUEUE_S + 1
+    assert remote.calls == AT_ONCE
+    remote.go_on.set()
+    for thread in hanging:
+        thread.join(10)
     assert key.encrypt(b"x", b"") == b"x"
 
 

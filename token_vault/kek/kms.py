@@ -21,6 +21,10 @@ ANSWER_S: Final = 3.0
 """How long a KMS may take to accept a connection, and then to answer."""
 PAUSE_S: Final = 1.0
 """How long a KMS that did not answer is left alone."""
+AT_ONCE: Final = 4
+"""So many threads of a process ask a KMS at once: half of those that an edge has."""
+QUEUE_S: Final = 0.5
+"""Who waits longer for its turn takes the KMS for away."""
 _LENGTH_BYTES: Final = 4
 _LONGEST: Final = 4096
 
@@ -69,10 +73,11 @@ def _is_envelope(ciphertext: bytes) -> bool:
 
 
 class Attended:
-    """A key in a KMS whose outages are said once and cost one thread's time.
+    """A key in a KMS whose outages are said once and hold up few threads.
 
     While the KMS does not answer, it is asked once a second, by one caller; all others are refused
-    at once. Otherwise every thread of a process would soon stand still until a time-out.
+    at once. Otherwise every thread of a process would soon stand still until a time-out, as it
+    would on the first calls that hang if their number had no bound.
     """
 
     def __init__(
@@ -86,6 +91,7 @@ class Attended:
         self._away: GatewayError | None = None
         self._quiet_until = 0.0
         self._asking = threading.Lock()
+        self._turns = threading.Semaphore(AT_ONCE)
 
     def encrypt(self, plaintext: bytes, associated_data: bytes) -> bytes:
         """Raises `KeyUnavailable | Misconfigured`; the text names the key."""
@@ -98,13 +104,21 @@ class Attended:
     def _ask(self, call: Callable[[Aead], bytes]) -> bytes:
         away = self._away
         if away is None:
-            return self._asked(call)
+            return self._in_turn(call)
         if self._clock() < self._quiet_until or not self._asking.acquire(blocking=False):
             raise type(away)(str(away))
         try:
             return self._asked(call)
         finally:
             self._asking.release()
+
+    def _in_turn(self, call: Callable[[Aead], bytes]) -> bytes:
+        if not self._turns.acquire(timeout=QUEUE_S):
+            raise self._is_away(self._named(KeyUnavailable("the KMS is too slow")))
+        try:
+            return self._asked(call)
+        finally:
+            self._turns.release()
 
     def _asked(self, call: Callable[[Aead], bytes]) -> bytes:
         try:
