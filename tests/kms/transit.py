@@ -243,7 +243,8 @@ class VaultProcess:
 
     def start(self) -> None:
         """Start; ready on return."""
-        program = [sys.executable, "-m", "tests.kms.transit", self._folder, str(self._port)]
+        module = "tests.kms.transit"
+        program: list[str | Path] = [sys.executable, "-m", module, self._folder, str(self._port)]
         env = {"PYTHONPATH": str(Path(__file__).parents[2])}
         self._process = Process(program, log=self._folder / "vault.log", env=env)
         eventually(lambda: no_listener("127.0.0.1", self._port) is None)
