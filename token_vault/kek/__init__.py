@@ -23,8 +23,8 @@ def _keyring(path: str) -> Aead:
     return open_keyring(Path(path))
 
 
-# The libraries of a KMS are loaded when its key is first asked for: they take time and memory, and an
-# embedded gateway or an edge that starts needs none of them.
+# The libraries of a KMS are loaded when its key is first asked for: they take time and memory, and
+# an embedded gateway or an edge that starts needs none of them.
 
 
 def _aws(arn: str) -> Aead:
