@@ -41,6 +41,9 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{fiel
     """`amqp://…`, `redis://…` or `filesystem://path`; default: `broker` in the data directory."""
     kek_uri: str | None = None
     """The key-encryption key; default: `local:` a keyring file in the data directory."""
+    key_cache_seconds: float = 300.0
+    """How long an opened key is used before it is asked for again: so long work goes on without
+    the key-encryption key, and so long a destroyed key may live in another process."""
     public_url: str = "http://localhost:8080"
     log_format: Literal["json", "console"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -65,6 +68,8 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{fiel
             raise Misconfigured("GATEWAY_WORKER_METRICS must be host:port, e.g. 127.0.0.1:9464")
         if not 1 <= self.lease_seconds <= 600:
             raise Misconfigured("GATEWAY_LEASE_SECONDS must be 1 to 600")
+        if not 1 <= self.key_cache_seconds <= 300:
+            raise Misconfigured("GATEWAY_KEY_CACHE_SECONDS must be 1 to 300")
         if self.dedup_days < max(30, self.raw_days + 1):
             raise Misconfigured(
                 "GATEWAY_DEDUP_DAYS must be at least 30, and more than GATEWAY_RAW_DAYS"

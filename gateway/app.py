@@ -18,7 +18,7 @@ from gateway.connections import ConnectionCalls
 from gateway.consumers import ConsumerCalls
 from gateway.deliveries import DeliveryCalls
 from gateway.forever import forever
-from gateway.health import Health
+from gateway.health import Health, Seldom
 from gateway.keys import KeyCalls
 from gateway.messages import Messages
 from gateway.operations import Operation, Table
@@ -35,6 +35,10 @@ from workers.queue import Queue
 
 FIRST_KEY_S: Final = 0.5
 """How long the start waits for the first run key; without it the edge starts, and answers 503."""
+
+
+KEK_LOOK_S: Final = 30.0
+"""How long `/readyz` believes that the key-encryption key answers: a KMS counts its calls."""
 
 
 def create_app(settings: Settings, environ: Mapping[str, str]) -> "Edge":
@@ -86,13 +90,14 @@ def _operations(parts: Parts) -> list[Operation]:
         "key_store": lambda: _answers(parts.vault),
         "run_key": parts.run_keys.check,
     }
+    told = {"key_encryption_key": Seldom(parts.vault.check, KEK_LOOK_S)}
     return [
         *Messages(reader, log, threads).operations(),
         *ConsumerCalls(Consumers(database), log, reader, threads).operations(),
         *ConnectionCalls(connections, connecting, parts.registry, threads).operations(),
         *DeliveryCalls(Deliveries(database), Replays(database), parts.jobs, threads).operations(),
         *KeyCalls(parts.keys, parts.auth, threads).operations(),
-        *Health(checks, threads, parts.metrics).operations(),
+        *Health(checks, told, threads, parts.metrics).operations(),
     ]
 
 

@@ -116,6 +116,12 @@ MEANINGS: Final = (
         "Repeat the call a little later, as `Retry-After` says.",
     ),
     Meaning(
+        errors.Misconfigured,
+        503,
+        "A setting of the gateway is wrong",
+        "An operator has to mend it; `gateway check` says which.",
+    ),
+    Meaning(
         errors.UnknownKey,
         503,
         "The key store does not fit the database",

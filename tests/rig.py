@@ -40,9 +40,14 @@ class Rig:
     """One deployment in this process. `put` stores deliveries as the edge does."""
 
     def __init__(
-        self, database_url: str, folder: Path, logins: Mapping[str, Login] = MappingProxyType({})
+        self,
+        database_url: str,
+        folder: Path,
+        logins: Mapping[str, Login] = MappingProxyType({}),
+        *,
+        kek_uri: str | None = None,
     ) -> None:
-        self.settings = Settings(data_dir=folder, database_url=database_url)
+        self.settings = Settings(data_dir=folder, database_url=database_url, kek_uri=kek_uri)
         database = Database(database_url)
         migrate.upgrade(database)
         database.close()

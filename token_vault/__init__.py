@@ -2,7 +2,7 @@
 
 from contracts.errors import Misconfigured
 from contracts.settings import Settings
-from token_vault.kek import load_kek
+from token_vault.kek import check_uri, load_kek
 from token_vault.keystore import Erasure, KeyStore
 from token_vault.openings import Openings
 from token_vault.runs import RunOpener, RunSealer
@@ -32,8 +32,10 @@ def open_vault(settings: Settings) -> Vault:
 
     A new key store needs `Vault.upgrade()` once. Raises `Misconfigured`.
     """
+    check_uri(settings.kek)
     try:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise Misconfigured(f"GATEWAY_DATA_DIR: {error.strerror}: {settings.data_dir}") from None
-    return Vault(KeyStore(settings.keystore), lambda: load_kek(settings.kek))
+    keystore = KeyStore(settings.keystore)
+    return Vault(keystore, lambda: load_kek(settings.kek), cache_s=settings.key_cache_seconds)

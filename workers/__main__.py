@@ -3,9 +3,11 @@ schedule`.
 """
 
 import gc
+import signal
 import sys
 import warnings
 from datetime import timedelta
+from types import FrameType
 
 import structlog
 
@@ -16,14 +18,22 @@ from workers import queue, upkeep
 
 
 def run_worker(settings: Settings, environ: dict[str, str]) -> int:
-    """Work until SIGTERM or SIGINT, then finish what is under way. Returns the exit code."""
+    """Work until SIGTERM or SIGINT, then finish what is under way. Returns the exit code.
+
+    Waits for the keys first. Raises `UnknownKey | Tampered | Misconfigured` when they are not those
+    of this key store.
+    """
     from celery.exceptions import SecurityWarning
 
     from workers.composition import Parts, celery_with_tasks
+    from workers.readiness import wait_for_keys
 
     # Celery warns that root runs a worker: a danger with pickled tasks, and ours are JSON only.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)  # until Celery takes them
     parts = Parts(settings, environ)
+    wait_for_keys(parts.vault.check)
     app = celery_with_tasks(parts)
     gc.freeze()  # with the default thresholds, collecting took nearly a tenth of a drain
     gc.set_threshold(10_000, 20, 50)
@@ -41,6 +51,11 @@ def run_worker(settings: Settings, environ: dict[str, str]) -> int:
         return int(worker.exitcode or 0)
     finally:
         parts.stop()
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    """Nothing is under way yet."""
+    raise SystemExit(0)
 
 
 def run_schedule(settings: Settings) -> int:

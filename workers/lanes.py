@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from contracts.errors import Unavailable
+from contracts.errors import Misconfigured, Unavailable
 from workers.drain import LANES_AT_ONCE, Drainer, Tally
 
 log = structlog.get_logger()
@@ -103,8 +103,10 @@ class DrainThreads:
             try:
                 self._done(self._drainer.drain(lanes))
                 self._queue.clear(lanes)
-            except Unavailable as error:
-                log.warning("drain.unavailable", reason=error.reason, lanes=len(lanes))
+            except (Unavailable, Misconfigured) as error:
+                log.warning(
+                    "drain.unavailable", reason=error.reason, detail=str(error), lanes=len(lanes)
+                )
                 self._queue.pause(lanes)
             except Exception:
                 log.exception("drain.failed", lanes=len(lanes))

@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from contracts.errors import Unavailable
+from contracts.errors import Misconfigured, Unavailable
 
 log = structlog.get_logger()
 
@@ -42,8 +42,8 @@ def works(name: str, job: Callable[[], object]) -> bool:
     """Run one job; its failure is logged and stops no other."""
     try:
         job()
-    except Unavailable as error:
-        log.warning("sweep.unavailable", job=name, reason=error.reason)
+    except (Unavailable, Misconfigured) as error:
+        log.warning("sweep.unavailable", job=name, reason=error.reason, detail=str(error))
         return False
     except Exception:
         log.exception("sweep.failed", job=name)

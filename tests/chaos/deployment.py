@@ -42,20 +42,23 @@ class Deployment:
         pooler_url: str | None = None,
         pages: Iterable[tuple[str, str]] = (("acme", "10"),),
         workers: int = 1,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
-        """`pages` are pairs of tenant and Page id; without `broker_url` the broker is in files.
+        """`pages` are pairs of tenant and Page id; without `broker_url` the broker is in files;
+        `settings` are more of the gateway's.
 
         With `pooler_url` the processes reach the database through that.
         """
         self._folder = folder
         self.data = folder / "var"
-        rig = Rig(database_url, self.data)
+        more = settings or {}
+        rig = Rig(database_url, self.data, kek_uri=more.get("GATEWAY_KEK_URI"))
         for tenant, page in pages:
             rig.connect(tenant, page)
         self.key = ApiKeys(rig.database).create("crm", None, "chaos")[1]
         rig.close()
         self.url = f"http://127.0.0.1:{free_port()}"
-        self._env = self._environment(database_url, broker_url, pooler_url)
+        self._env = {**self._environment(database_url, broker_url, pooler_url), **more}
         self.workers = [f"worker-{number + 1}" for number in range(workers)]
         self._processes: dict[str, Process] = {}
 
@@ -100,6 +103,10 @@ class Deployment:
         with Process(program, log=log, env=self._env, cwd=self._folder) as process:
             assert process.wait(30) == 0, process.output()
             return process.output()
+
+    def wait_for(self, name: str, text: str, within_s: float = 20.0) -> None:
+        """Wait until a part logs `text`; fails when it ends before."""
+        self._processes[name].wait_for(text, within_s)
 
     def kill(self, name: str) -> None:
         """SIGKILL one part, as the kernel does when memory runs out."""

@@ -59,15 +59,22 @@ class Sender(threading.Thread):
     """
 
     def __init__(
-        self, deployment: Deployment, conversations: Sequence[tuple[str, str]], seed: int
+        self,
+        deployment: Deployment,
+        conversations: Sequence[tuple[str, str]],
+        seed: int,
+        pause_s: float = 0.06,
     ) -> None:
-        """`conversations` are pairs of Page and contact that nobody else writes in."""
+        """`conversations` are pairs of Page and contact that nobody else writes in; `pause_s` is
+        the longest pause between two deliveries.
+        """
         super().__init__(name=f"sender-{seed}")
         self.acknowledged: list[Text] = []
         self.unanswered: Counter[int | None] = Counter()
         self.repeated = 0
         self._client = deployment.client()
         self._conversations = conversations
+        self._pause_s = pause_s
         self._random = random.Random(seed)
         self._written: Counter[tuple[str, str]] = Counter()
         self._stopping = threading.Event()
@@ -75,7 +82,7 @@ class Sender(threading.Thread):
     def run(self) -> None:
         """Write until `finish()`; what was begun is delivered first."""
         with self._client:
-            while not self._stopping.wait(self._random.uniform(0, 0.06)):
+            while not self._stopping.wait(self._random.uniform(0, self._pause_s)):
                 self._deliver(self._write())
 
     def finish(self) -> None:

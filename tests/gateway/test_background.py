@@ -1,15 +1,18 @@
 """What runs without end goes on, and what everybody may ask costs nothing when they all do."""
 
 import asyncio
+import json
 import threading
+import time
+from typing import Any
 
 import pytest
 
-from contracts.errors import Unauthenticated, Unavailable
+from contracts.errors import KeyUnavailable, Unauthenticated, Unavailable
 from gateway import reading, wake
 from gateway.auth import Auth
 from gateway.forever import forever
-from gateway.health import Health
+from gateway.health import Health, Seldom
 from gateway.metrics import Metrics
 from gateway.operations import NOBODY, Call, Nothing
 from gateway.threads import Threads
@@ -52,6 +55,11 @@ async def test_calls_beyond_the_bound_are_refused_and_room_comes_back() -> None:
     threads.close()
 
 
+def _asked() -> Call[Nothing, Nothing, Nothing]:
+    nobody: Any = None
+    return Call(nobody, NOBODY, Nothing(), Nothing(), Nothing())
+
+
 async def test_readiness_is_looked_at_once_for_all_who_ask() -> None:
     looks: list[int] = []
 
@@ -60,21 +68,51 @@ async def test_readiness_is_looked_at_once_for_all_who_ask() -> None:
         return True
 
     threads = Threads(2)
-    health = Health({"part": look}, threads, Metrics())
+    health = Health({"part": look}, {}, threads, Metrics())
 
     async def ask() -> int:
-        request: Call[Nothing, Nothing, Nothing] = Call(
-            None,  # type: ignore[arg-type]
-            NOBODY,
-            Nothing(),
-            Nothing(),
-            Nothing(),
-        )
-        return (await health.ready(request)).status_code
+        return (await health.ready(_asked())).status_code
 
     assert set(await asyncio.gather(*(ask() for _ in range(50)))) == {200}
     assert looks == [1]
     threads.close()
+
+
+async def test_what_is_only_told_neither_counts_nor_holds_the_answer_up() -> None:
+    threads, held = Threads(3), threading.Event()
+
+    def away() -> bool:
+        raise KeyUnavailable("away")
+
+    told = {"away": away, "slow": lambda: held.wait(10)}
+    health = Health({"part": lambda: True}, told, threads, Metrics())
+    began = time.monotonic()
+    answer = await health.ready(_asked())
+    assert time.monotonic() - began < 2
+    held.set()
+    assert answer.status_code == 200
+    parts = {"part": "ok", "away": "key-unavailable", "slow": "too-slow"}
+    assert json.loads(bytes(answer.body)) == {"ready": True, "parts": parts}
+    threads.close()
+
+
+def test_a_look_that_costs_is_repeated_seldom_while_all_is_well() -> None:
+    now, looks, away = [0.0], [0], [False]
+
+    def check() -> None:
+        looks[0] += 1
+        if away[0]:
+            raise KeyUnavailable("away")
+
+    seldom = Seldom(check, 30.0, lambda: now[0])
+    assert [seldom(), seldom(), looks[0]] == [True, True, 1]
+    now[0], away[0] = 30.0, True
+    for _ in range(2):
+        with pytest.raises(KeyUnavailable):
+            seldom()
+    assert looks[0] == 3
+    away[0] = False
+    assert seldom()
 
 
 class NoStore:

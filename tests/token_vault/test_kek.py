@@ -9,6 +9,7 @@ import pytest
 from contracts.errors import Misconfigured, Tampered, UnknownKey
 from tests.conftest import Spawn
 from token_vault import load_kek
+from token_vault.kek import check_uri
 
 
 def test_made_on_first_use_and_the_same_ever_after(tmp_path: Path) -> None:
@@ -56,10 +57,79 @@ def test_says_where_no_keyring_can_be(tmp_path: Path) -> None:
         load_kek(f"local:{tmp_path / 'file' / 'keyring.json'}")
 
 
-@pytest.mark.parametrize("uri", ["aws-kms://arn", "gcp-kms://x", "hcvault://x", "local:", "", "x"])
-def test_names_the_schemes_that_it_knows(uri: str) -> None:
-    with pytest.raises(Misconfigured, match=r"GATEWAY_KEK_URI.*local:"):
-        load_kek(uri)
+ARN = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+RING = "projects/p-1/locations/global/keyRings/r"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"aws-kms://{ARN}",
+        f"aws-kms://{ARN.rpartition('/')[0]}/mrk-1234abcd12ab34cd56ef1234567890ab",
+        f"gcp-kms://{RING}/cryptoKeys/k",
+        "hcvault://vault.example.com/transit/keys/kek",
+        "hcvault://vault.example.com:8200/teams/crm/transit/keys/kek",
+        "hcvault://[::1]:8200/transit/keys/kek",
+    ],
+)
+def test_takes_the_uris_of_every_kms_and_asks_nobody_yet(uri: str) -> None:
+    check_uri(uri)
+    load_kek(uri)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("local:", "", "x", "file:x", "LOCAL:x", "aws-kms://", "aws-kms://arn", f"aws-kms:{ARN}"),
+        f"aws-kms://{ARN.rpartition(':')[0]}:alias/kek",
+        f"aws-kms://{ARN} ",
+        f"aws-kms://{ARN}\n",
+        "aws-kms://arn:aws-cn:kms:cn-north-1:123456789012:key/1234abcd",
+        f"gcp-kms://{RING}",
+        f"gcp-kms://{RING}/cryptoKeys/k/cryptoKeyVersions/1",
+        *(
+            "hcvault://vault",
+            "hcvault://vault/kek",
+            "hcvault://vault/keys/kek",
+            "hcvault:///t/keys/k",
+        ),
+        "hcvault://user:hunter2@vault/transit/keys/kek",
+        "hcvault://vault/transit/keys/kek?x=hunter2",
+        "hcvault://vault/transit/keys/../../sys/seal",
+        "hcvault://vault/transit/../keys/kek",
+        "http://vault/transit/keys/kek",
+    ],
+)
+def test_names_the_forms_that_it_knows(uri: str) -> None:
+    for refuses in (check_uri, load_kek):
+        with pytest.raises(
+            Misconfigured, match=r"GATEWAY_KEK_URI.*local:.*aws.*gcp.*hcv"
+        ) as caught:
+            refuses(uri)
+        assert "hunter2" not in str(caught.value)
+
+
+LOADED = """
+import sys
+from contracts.settings import Settings
+from gateway.app import create_app
+from workers.composition import Parts
+import workers.__main__
+settings = Settings(kek_uri=sys.argv[1])
+create_app(settings, {})
+Parts(settings, {}).vault.upgrade()
+print(sorted({"boto3", "botocore", "hvac", "grpc", "google.cloud.kms_v1"} & sys.modules.keys()))
+"""
+
+
+@pytest.mark.parametrize("uri", ["local:k.json", "hcvault://vault/transit/keys/kek"])
+def test_no_library_of_a_kms_is_loaded_before_its_key_is_used(
+    uri: str, tmp_path: Path, spawn: Spawn
+) -> None:
+    here = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    child = spawn([sys.executable, "-c", LOADED, uri], env=here, cwd=tmp_path)
+    assert child.wait() == 0, child.output()
+    assert child.output().strip() == "[]"
 
 
 def test_another_key_is_unknown_and_a_change_is_tampering(tmp_path: Path) -> None:

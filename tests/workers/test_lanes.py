@@ -2,7 +2,9 @@
 
 import threading
 
-from contracts.errors import StoreUnavailable
+import pytest
+
+from contracts.errors import Misconfigured, StoreUnavailable
 from tests import services
 from workers.drain import Drainer, Tally
 from workers.lanes import DrainThreads, LaneQueue
@@ -87,8 +89,9 @@ def test_one_lane_that_cannot_be_drained_leaves_the_others_alone() -> None:
     assert queue.take(10) == [3]
 
 
-def test_when_the_store_is_away_all_wait() -> None:
-    drainer, queue = run({2: StoreUnavailable("away")})
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), Misconfigured("no credentials")])
+def test_when_a_part_is_away_all_wait(error: Exception) -> None:
+    drainer, queue = run({2: error})
     assert drainer.drained == []
     queue.add([1, 2, 3])
     assert queue._lanes == set()

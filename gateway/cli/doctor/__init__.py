@@ -17,6 +17,7 @@ CHECKS: Final[Sequence[tuple[str, Check]]] = (
     ("robots.txt", public.robots),
     ("providers", providers.settings),
     ("keyring", vault.keyring),
+    ("kms", vault.kms),
     ("key store", vault.store),
     ("database", database.reachable),
     ("pooler", pooler.passed),

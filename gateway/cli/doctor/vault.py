@@ -1,4 +1,4 @@
-"""The vault: key store, key-encryption key, keyring file."""
+"""The vault: key store, key-encryption key in its file or its KMS."""
 
 import stat
 from collections.abc import Iterator
@@ -11,9 +11,15 @@ from gateway.cli.doctor.finding import Finding, fault, ok, warn
 from gateway.cli.parts import Parts
 from storage.log import MessageLog, Row
 from storage.message_id import seal_id
-from token_vault import Purpose
+from token_vault import Purpose, load_kek
 
 LOCAL: Final = "local:"
+KEPT: Final = {
+    "aws-kms": "AWS alone has the key: alarm on ScheduleKeyDeletion, and let it wait its 30 days",
+    "gcp-kms": "Google alone has the key: alarm on DestroyCryptoKeyVersion, let it wait 30 days",
+    "hcvault": "back up Vault and its unseal keys: without this key nothing stored can be read",
+}
+"""By the scheme of the key-encryption key's URI: what keeps it from being lost."""
 NEWEST: Final = 100
 """How many messages are opened."""
 
@@ -64,7 +70,6 @@ def _opens(built: Parts, row: Row) -> bool:
 def keyring(built: Parts) -> Iterator[Finding]:
     """The local keyring file: who may read it, and that it must be kept safe."""
     if not built.settings.kek.startswith(LOCAL):
-        yield ok("keyring", "the key-encryption key is not a local file")
         return
     path = Path(built.settings.kek.removeprefix(LOCAL))
     if not path.exists():
@@ -77,3 +82,13 @@ def keyring(built: Parts) -> Iterator[Finding]:
     else:
         advice = "keep a copy elsewhere: without it nothing stored can be read"
         yield ok("keyring", f"{path}, mode {mode:04o}", advice)
+
+
+def kms(built: Parts) -> Iterator[Finding]:
+    """Whether the KMS lets the gateway wrap and unwrap; who keeps its key. It says why not."""
+    uri = built.settings.kek
+    if uri.startswith(LOCAL):
+        return
+    key = load_kek(uri)
+    key.decrypt(key.encrypt(b"", b"check"), b"check")
+    yield ok("kms", f"{uri} answers", KEPT[uri.partition(":")[0]])

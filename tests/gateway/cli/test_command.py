@@ -61,6 +61,7 @@ def test_wrong_usage_exits_with_2(gateway: Gateway, arguments: tuple[str, ...]) 
         ({"GATEWAY_DATA_DIR": "/proc/x"}, "GATEWAY_DATA_DIR"),
         ({"GATEWAY_RAW_DAYS": "many"}, "GATEWAY_RAW_DAYS"),
         ({"GATEWAY_KEK_URI": "file:x"}, "GATEWAY_KEK_URI"),
+        ({"GATEWAY_KEY_CACHE_SECONDS": "301"}, "GATEWAY_KEY_CACHE_SECONDS"),
         ({"GATEWAY_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}, "store-unavailable"),
     ],
 )

@@ -15,6 +15,8 @@ from gateway.cli.doctor.finding import Finding
 from gateway.cli.parts import Parts
 from storage.database import Database
 from tests.gateway.cli.conftest import Gateway
+from tests.kms.transit import TOKEN, VaultServer, certificate
+from tests.processes import free_port
 from tests.rig import ENVIRON, Rig, hours_ago, text
 
 
@@ -148,6 +150,44 @@ def test_a_keyring_that_others_may_read_is_a_fault(rig: Rig) -> None:
 def test_another_keyring_does_not_open_the_key_store(rig: Rig, tmp_path: Path) -> None:
     found = _levels(_environ(rig, GATEWAY_KEK_URI=f"local:{tmp_path / 'other.json'}"))
     assert "fault" in [one.level for one in found["key store"]]
+
+
+@pytest.fixture
+def vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[VaultServer]:
+    """A KMS on loopback, with a key."""
+    monkeypatch.setenv("VAULT_CACERT", str(certificate(tmp_path)))
+    monkeypatch.setenv("VAULT_TOKEN", TOKEN)
+    server = VaultServer(tmp_path, free_port())
+    server.transit.create("kek")
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_a_kms_that_answers_is_told_with_how_its_key_is_kept(
+    vault: VaultServer, database_url: str, tmp_path: Path
+) -> None:
+    rig = Rig(database_url, tmp_path / "in-vault", kek_uri=vault.uri("kek"))
+    try:
+        found = _levels(_environ(rig, GATEWAY_KEK_URI=vault.uri("kek")))
+    finally:
+        rig.close()
+    assert "keyring" not in found
+    assert [(one.level, "back up Vault" in one.advice) for one in found["kms"]] == [("ok", True)]
+    assert [one.level for one in found["key store"]] == ["ok"]
+
+
+def test_a_kms_that_refuses_is_a_fault_that_says_what_to_do(rig: Rig, vault: VaultServer) -> None:
+    environ = _environ(rig, GATEWAY_KEK_URI=vault.uri("kek"))
+    found = _levels(environ)
+    assert [one.level for one in found["kms"]] == ["ok"]
+    assert [one.level for one in found["key store"]] == ["fault"], "another key wrapped it"
+    vault.transit.tokens = set()
+    [finding] = _levels(environ)["kms"]
+    assert (finding.level, "permission denied" in finding.detail) == ("fault", True)
+    vault.stop()
+    [finding] = _levels(environ)["kms"]
+    assert (finding.level, "does not answer" in finding.detail) == ("fault", True)
 
 
 def test_the_key_store_must_be_apart(rig: Rig) -> None:

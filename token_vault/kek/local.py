@@ -1,4 +1,4 @@
-"""The key-encryption key, by URI: today a local keyring file."""
+"""A key-encryption key in a keyring file of this machine."""
 
 import contextlib
 import os
@@ -10,24 +10,11 @@ from contracts.errors import Misconfigured, Tampered
 from token_vault import keysets
 from token_vault.keysets import Aead, Sealing
 
-LOCAL = "local:"
-KNOWN = (f"{LOCAL}/path/keyring.json",)
 
-
-def load_kek(uri: str) -> Aead:
-    """The key-encryption key that `uri` names; `local:PATH` is made on first use.
-
-    Opening with it raises `UnknownKey` for what another key wrapped and `Tampered` for what was
-    changed. Raises `Misconfigured` for a scheme that is not known, or a file that is not a keyset,
-    cannot be read, or may be read by others.
+def open_keyring(path: Path) -> Aead:
+    """The keyring at `path`, made on first use. Raises `Misconfigured` for a file that is not a
+    keyset, cannot be read, or may be read by others.
     """
-    path = uri.removeprefix(LOCAL)
-    if not uri.startswith(LOCAL) or not path:
-        raise Misconfigured(f"GATEWAY_KEK_URI: unknown key; known are: {', '.join(KNOWN)}")
-    return _local(Path(path))
-
-
-def _local(path: Path) -> Aead:
     try:
         if not path.exists():
             _create(path)
