@@ -38,6 +38,8 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{fiel
     """`amqp://…`, `redis://…` or `filesystem://path`; default: `broker` in the data directory."""
     kek_uri: str | None = None
     """The key-encryption key; default: `local:` a keyring file in the data directory."""
+    kek_uri_previous: str | None = None
+    """While the key-encryption key is being rotated: the other one, which still opens."""
     public_url: str = "http://localhost:8080"
     log_format: Literal["json", "console"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

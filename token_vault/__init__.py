@@ -3,7 +3,9 @@
 from contracts.errors import Misconfigured
 from contracts.settings import Settings
 from token_vault.kek import load_kek
+from token_vault.keks import Kek, Keks
 from token_vault.keystore import Erasure, KeyStore
+from token_vault.rotation import KeyRotation, Rewrapping, Wrapping
 from token_vault.runs import RunOpener, RunSealer
 from token_vault.tenant_keys import DeploymentKeys, Purpose, TenantKeys
 from token_vault.vault import Vault
@@ -11,12 +13,17 @@ from token_vault.vault import Vault
 __all__ = [
     "DeploymentKeys",
     "Erasure",
+    "Kek",
+    "Keks",
+    "KeyRotation",
     "KeyStore",
     "Purpose",
+    "Rewrapping",
     "RunOpener",
     "RunSealer",
     "TenantKeys",
     "Vault",
+    "Wrapping",
     "load_kek",
     "open_vault",
 ]
@@ -31,4 +38,10 @@ def open_vault(settings: Settings) -> Vault:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise Misconfigured(f"GATEWAY_DATA_DIR: {error.strerror}: {settings.data_dir}") from None
-    return Vault(KeyStore(settings.keystore), lambda: load_kek(settings.kek))
+    previous = settings.kek_uri_previous
+    keks = Keks(_kek(settings.kek), _kek(previous) if previous else None)
+    return Vault(KeyStore(settings.keystore), keks)
+
+
+def _kek(uri: str) -> Kek:
+    return Kek(uri, lambda: load_kek(uri))
