@@ -118,7 +118,7 @@ class KeyStore:
         """Keys that are not destroyed, by kind and name, after the kind and name `after`: those of
         `kind`, those that `but` did not wrap.
         """
-        query = _KEY.where(KEYS.c.wrapped.is_not(None), _ORDER > tuple_(*after))
+        query = _KEY.where(KEYS.c.wrapped.is_not(None), tuple_(*after) < _ORDER)
         if kind is not None:
             query = query.where(KEYS.c.kind == kind)
         if but is not None:
@@ -128,8 +128,8 @@ class KeyStore:
 
     def count_by_kek(self) -> dict[str | None, int]:
         """How many keys each key-encryption key has wrapped, destroyed ones left out."""
-        count = select(KEYS.c.kek, func.count()).where(KEYS.c.wrapped.is_not(None))
-        return {kek: number for kek, number in self._rows(count.group_by(KEYS.c.kek))}
+        count = select(KEYS.c.kek, func.count().label("live")).where(KEYS.c.wrapped.is_not(None))
+        return {row.kek: row.live for row in self._rows(count.group_by(KEYS.c.kek))}
 
     def add(self, keys: Sequence[KeyRow]) -> None:
         """Store `keys` in one transaction; those that exist, destroyed or not, stay as they are."""

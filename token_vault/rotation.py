@@ -1,6 +1,6 @@
 """Rotation: keys re-wrapped under another key-encryption key, tenants' data keys made anew."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
@@ -51,11 +51,10 @@ class KeyRotation:
     def wrapping(self) -> Wrapping:
         """Which key-encryption keys are set, and how many keys each has wrapped."""
         previous = self._keks.previous
-        return Wrapping(
-            self._keks.current.uri, previous and previous.uri, self._store.count_by_kek()
-        )
+        before = None if previous is None else previous.uri
+        return Wrapping(self._keks.current.uri, before, self._store.count_by_kek())
 
-    def rewrap(self) -> Iterator[Rewrapping]:
+    def rewrap(self) -> Generator[Rewrapping]:
         """Wrap every key that another key-encryption key wrapped; says how far after each batch.
 
         A key that neither opens is left and named (`kind name`). Raises `KeyUnavailable`: what was

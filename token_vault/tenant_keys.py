@@ -83,7 +83,9 @@ class TenantKeys(HashKeys):
         version: int,
         newer: Callable[[int], tuple[int, Keyset] | None],
     ) -> None:
-        """`version` is that of the data key's row; `newer` reads the row if it has another by now."""
+        """`version` is that of the data key's row; `newer` gives the row's data key, with its
+        version, if it has another one by now.
+        """
         super().__init__(prf)
         self.tenant = tenant
         self._bound = {purpose: encode(purpose.value, tenant) for purpose in Purpose}

@@ -14,6 +14,8 @@ from storage.drain import DrainStore
 from storage.gaps import Gaps
 from storage.leases import Leases
 from storage.replays import Replays
+from storage.resealing import SealedRows
+from storage.rotations import Rotations
 from token_vault import open_vault
 from workers import queue
 from workers.drain import Drainer, Tally
@@ -21,6 +23,7 @@ from workers.gaps import GapAnnouncer
 from workers.lanes import DrainThreads, LaneQueue
 from workers.normalizing import Normalizer
 from workers.replaying import Replayer
+from workers.resealing import Resealer
 from workers.stranded import StrandedRouter
 from workers.sweeper import Sweeper
 from workers.upkeep import Upkeep
@@ -63,7 +66,9 @@ class Parts:
             "gaps": self.gaps.announce,
             "replays": self.replayer.run_queued,
         }
-        self.sweeper = Sweeper(store, self.lanes, errands)
+        rotations = Rotations(self.database)
+        self.resealer = Resealer(rotations, SealedRows(self.database), leases, self.vault)
+        self.sweeper = Sweeper(store, self.lanes, errands, {"rotations": self.resealer.run})
 
     def start(self) -> None:
         self.threads.start()
@@ -72,6 +77,7 @@ class Parts:
     def stop(self) -> None:
         """Finish the turns under way, then let go of the database."""
         self.replayer.stop()
+        self.resealer.stop()
         self.sweeper.stop()
         self.threads.stop()
         self.database.close()

@@ -61,4 +61,4 @@ def local(ring: Path, previous: Path | None = None) -> Keks:
     def kek(path: Path) -> Kek:
         return Kek(f"local:{path}", lambda: load_kek(f"local:{path}"))
 
-    return Keks(kek(ring), previous and kek(previous))
+    return Keks(kek(ring), None if previous is None else kek(previous))

@@ -60,8 +60,8 @@ def test_another_days_key_does_not_open(vault: Vault, sealed: bytes) -> None:
 
 
 def test_a_changed_byte_is_noticed(vault: Vault, sealed: bytes) -> None:
+    changed = sealed[:-1] + bytes([sealed[-1] ^ 1])
     with pytest.raises(Tampered) as caught:
-        changed = sealed[:-1] + bytes([sealed[-1] ^ 1])
         vault.escrow.open(DAY, "acme", "grt_1", changed, job="revoke")
     assert TOKEN.decode() not in str(caught.value)
 

@@ -291,9 +291,7 @@ def test_a_key_store_away_is_unavailable(tmp_path: Path, kms: FakeKms) -> None:
 # -- the gateway's own key
 
 
-def test_the_gateways_key_is_made_once(
-    vault: Vault, keystore: KeyStore, kek: Keks
-) -> None:
+def test_the_gateways_key_is_made_once(vault: Vault, keystore: KeyStore, kek: Keks) -> None:
     digest = vault.deployment().hash("route", "facebook", "123")
     assert Vault(keystore, kek).deployment().hash("route", "facebook", "123") == digest
 
