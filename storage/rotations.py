@@ -103,9 +103,10 @@ class Rotations:
 
     def states(self) -> Counter[str]:
         """How many tenants are in each state."""
-        query = sa.select(rotations.c.state, sa.func.count()).group_by(rotations.c.state)
+        count = sa.func.count().label("tenants")
+        query = sa.select(rotations.c.state, count).group_by(rotations.c.state)
         with self._database.read() as connection:
-            return Counter(dict(connection.execute(query).tuples().all()))
+            return Counter({row.state: row.tenants for row in connection.execute(query)})
 
     def in_state(self, state: State, after: str, limit: int) -> Sequence[Rotation]:
         """Tenants in `state` by name, those after `after`."""
