@@ -41,8 +41,11 @@ class Deployment:
         broker_url: str | None = None,
         pages: Iterable[tuple[str, str]] = (("acme", "10"),),
         workers: int = 1,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
-        """`pages` are pairs of tenant and Page id; without `broker_url` the broker is in files."""
+        """`pages` are pairs of tenant and Page id; without `broker_url` the broker is in files;
+        `environ` are further settings of the processes, made after the databases were.
+        """
         self._folder = folder
         self.data = folder / "var"
         rig = Rig(database_url, self.data)
@@ -51,7 +54,7 @@ class Deployment:
         self.key = ApiKeys(rig.database).create("crm", None, "chaos")[1]
         rig.close()
         self.url = f"http://127.0.0.1:{free_port()}"
-        self._env = self._environment(database_url, broker_url)
+        self._env = {**self._environment(database_url, broker_url), **(environ or {})}
         self.workers = [f"worker-{number + 1}" for number in range(workers)]
         self._processes: dict[str, Process] = {}
 
@@ -88,11 +91,15 @@ class Deployment:
 
     def command(self, *arguments: str) -> str:
         """Run one `gateway` command over this deployment to its end; what it printed."""
-        log = self._folder / f"{arguments[0]}.log"
-        program = [sys.executable, "-m", "gateway", *arguments]
-        with Process(program, log=log, env=self._env, cwd=self._folder) as process:
+        with self.begin(*arguments) as process:
             assert process.wait(30) == 0, process.output()
             return process.output()
+
+    def begin(self, *arguments: str) -> Process:
+        """Start one `gateway` command over this deployment; to be closed."""
+        log = self._folder / f"{arguments[0]}.log"
+        program = [sys.executable, "-m", "gateway", *arguments]
+        return Process(program, log=log, env=self._env, cwd=self._folder)
 
     def kill(self, name: str) -> None:
         """SIGKILL one part, as the kernel does when memory runs out."""
