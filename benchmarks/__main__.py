@@ -23,6 +23,7 @@ BENCHMARKS: Final = {
     "latency": "POST to visible in a long poll",
     "filled": "the same four with a million rows stored",
     "fairness": "one account floods its lane",
+    "rotation": "a million values re-sealed, ten thousand keys re-wrapped",
     "processes": "memory under load, cold start",
 }
 ROUNDS: Final = 5
@@ -79,7 +80,10 @@ def _parser() -> argparse.ArgumentParser:
         "--quick", action="store_true", help="two short rounds, and nothing is written"
     )
     parser.add_argument(
-        "--rows", type=int, default=1_000_000, help="rows stored before `filled` measures"
+        "--rows",
+        type=int,
+        default=1_000_000,
+        help="rows stored before `filled` and `rotation` measure",
     )
     parser.add_argument("--json", action="store_true", help="JSON on standard output, no table")
     return parser

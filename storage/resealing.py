@@ -5,15 +5,15 @@ from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from storage.database import Database
+from storage.database import Database, driver_cursor
 from storage.leases import Lease
 from storage.rotations import IN_ROUNDS, Round, save_round
 from storage.schema import rotations
 from storage.sealed import Sealed
 
-SPAN_ROWS: Final = 1_000
+SPAN_ROWS: Final = 2_000
 """Rows looked at in one statement: a tenant's own may be few and far between."""
-BATCH_ROWS: Final = 200
+BATCH_ROWS: Final = 500
 """Rows re-sealed in one transaction."""
 PREFIX_BYTES: Final = 5
 """How sealed bytes begin: with the id of the key that sealed them."""
@@ -79,29 +79,40 @@ class SealedRows:
 
     def put(self, column: Sealed, rows: Sequence[Resealed], done: Round, lease: Lease) -> int:
         """Replace bytes that are still the old ones, and write down how far `done` has come; how
-        many were replaced. Raises `LeaseLost`, and has then replaced none.
+        many were replaced. Raises `LeaseLost`, and has then replaced none. `rows` are sorted.
 
         Waits for nobody: what others have locked is left, so that no two can wait for each other.
         """
-        keys = sa.select(column.key).where(column.key.in_([row.key for row in rows]))
-        free = keys.order_by(column.key).with_for_update(skip_locked=True, key_share=True)
-        replace = (
-            sa.update(column.table)
-            .where(
-                column.key == sa.bindparam("its_key"), column.table.c.sealed == sa.bindparam("old")
-            )
-            .values(sealed=sa.bindparam("new"))
-        )
+        if not rows:
+            return 0
+        names = {"table": column.table.name, "key": column.key.name}
         with self._database.write() as connection:
-            ours = set(connection.scalars(free))
-            changes = [
-                {"its_key": row.key, "old": row.old, "new": row.new}
-                for row in rows
-                if row.key in ours
-            ]
-            replaced = connection.execute(replace, changes).rowcount if changes else 0
+            cursor = driver_cursor(connection)
+            if self._database.is_postgresql:
+                kind = column.key.type.compile(connection.dialect)
+                values = [*map(list, zip(*rows, strict=True)), rows[0].key, rows[-1].key]
+                cursor.execute(_PUT.format(**names, type=kind), [*values, *values[-2:]])
+            else:
+                changes = [(row.new, row.key, row.old) for row in rows]
+                cursor.executemany(_PUT_ONE.format(**names), changes)
+            replaced: int = cursor.rowcount
             save_round(connection, done._replace(resealed=done.resealed + replaced), lease)
         return replaced
+
+
+_PUT: Final = """
+WITH fresh AS (
+    SELECT * FROM unnest(%b::{type}[], %b::bytea[], %b::bytea[]) AS fresh(key, old, new)
+), free AS MATERIALIZED (
+    SELECT fresh.key, fresh.new
+    FROM {table} JOIN fresh ON {table}.{key} = fresh.key AND {table}.sealed = fresh.old
+    WHERE {table}.{key} BETWEEN %b AND %b
+    ORDER BY fresh.key FOR NO KEY UPDATE OF {table} SKIP LOCKED
+)
+UPDATE {table} SET sealed = free.new FROM free
+WHERE {table}.{key} = free.key AND {table}.{key} BETWEEN %b AND %b
+"""
+_PUT_ONE: Final = "UPDATE {table} SET sealed = ? WHERE {key} = ? AND sealed = ?"
 
 
 def _after(column: Sealed, after: Any) -> list[sa.ColumnElement[bool]]:

@@ -182,7 +182,7 @@ class Resealer:
         while rows := self._rows.old(column, done.id, at, upto):
             began = time.monotonic()
             fresh = self._reseal(column, rows, lease)
-            put = self._rows.put(column, fresh, done, lease) if fresh else 0
+            put = self._rows.put(column, fresh, done, lease)
             done = done._replace(resealed=done.resealed + put)
             unreadable += len(rows) - len(fresh)
             left += len(fresh) - put
