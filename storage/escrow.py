@@ -6,7 +6,6 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from storage.database import Database
-from storage.partitions import DAY_MS
 from storage.schema import escrow
 
 
@@ -52,8 +51,3 @@ class EscrowStore:
         """Remove what is over at `at_ms`; how many that were."""
         with self._database.write() as connection:
             return connection.execute(sa.delete(escrow).where(escrow.c.until_ms <= at_ms)).rowcount
-
-
-def until_ms(over_on: int) -> int:
-    """When a token is over whose key is destroyed at the start of day `over_on`."""
-    return over_on * DAY_MS

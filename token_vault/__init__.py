@@ -8,9 +8,10 @@ from token_vault.keystore import Erasure, KeyStore
 from token_vault.rotation import KeyRotation, Rewrapping, Wrapping
 from token_vault.runs import RunOpener, RunSealer
 from token_vault.tenant_keys import DeploymentKeys, Purpose, TenantKeys
-from token_vault.vault import Vault
+from token_vault.vault import CACHE_S, Vault
 
 __all__ = [
+    "CACHE_S",
     "DeploymentKeys",
     "Erasure",
     "Kek",

@@ -20,6 +20,9 @@ TENANT_PRF = "tenant-prf"
 GATEWAY_PRF = "gateway-prf"
 DAY = "day"
 
+CACHE_S = 300.0
+"""The longest that a process uses a key without asking for it again."""
+
 GATEWAY = "gateway"
 """The name under which the gateway's own key is stored."""
 
@@ -40,11 +43,10 @@ class Vault:
         keystore: KeyStore,
         keks: Keks,
         *,
-        cache_s: float = 300.0,
+        cache_s: float = CACHE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`clock` counts seconds; connects to nothing and opens nothing yet."""
-        self.cache_s = cache_s
         self._store = keystore
         self._keks = keks
         self._kek_fits = False

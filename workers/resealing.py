@@ -14,7 +14,7 @@ from storage.leases import Lease, Leases
 from storage.resealing import Old, Resealed, SealedRows
 from storage.rotations import LEASE, Rotation, Rotations, Round, State
 from storage.sealed import SEALED, Sealed
-from token_vault import Purpose, TenantKeys, Vault
+from token_vault import CACHE_S, Purpose, TenantKeys, Vault
 
 log = structlog.get_logger()
 
@@ -47,9 +47,9 @@ class Resealer:
     @property
     def settle_s(self) -> float:
         """How long after a new key was made some process may still write what the old one sealed:
-        it keeps opened keys so long, and what it then writes so long.
+        it keeps opened keys so long, and computes so long on what it then writes.
         """
-        return self._vault.cache_s + 2 * self._leases.seconds + SPARE_S
+        return CACHE_S + 2 * self._leases.seconds + SPARE_S
 
     def run(self) -> None:
         """Do what is due, up to the end of a round. Raises `Unavailable`: it waits then."""

@@ -177,8 +177,8 @@ def test_a_backup_from_before_a_tenant_was_shredded_stays_shut(
         for column in SEALED[:2]:
             assert [row for row in rows(built.database, column, "acme") if row["sealed"]] == []
         for column in SEALED:
-            theirs = _first(built.database, column, "beta")
-            assert open_row(built.vault, column, theirs) == plain[column]
+            kept = _first(built.database, column, "beta")
+            assert open_row(built.vault, column, kept) == plain[column]
 
 
 def test_the_key_stores_own_backup_is_why_it_is_kept_for_days_only(rig: Rig) -> None:
