@@ -2,13 +2,16 @@
 
 import contextlib
 import itertools
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from benchmarks.deployment import Deployment, deployment
+from benchmarks.deployment import ROOT, Deployment, deployment
 from benchmarks.figures import Figure, Row, alternate, at_most
 from benchmarks.filling import fill_log
 from benchmarks.plan import Plan
@@ -45,6 +48,7 @@ def run(plan: Plan) -> Row:
             figures += found
             notes.append(note)
             figures.append(_rewrapped(gateway, plan))
+            figures.append(_command_memory(gateway, plan))
     return Row(figures=figures, notes=notes)
 
 
@@ -193,6 +197,35 @@ def _rewrapped(gateway: Deployment, plan: Plan) -> Figure:
         yardstick="unwrap and wrap alone",
         yardstick_values=found["alone"],
     )
+
+
+def _command_memory(gateway: Deployment, plan: Plan) -> Figure:
+    """The most memory that the command takes for many keys, against the few of the deployment."""
+    own = Kek(gateway.settings.kek, lambda: load_kek(gateway.settings.kek))
+    new = f"local:{gateway.settings.data_dir / 'new.json'}"
+    few = _command_mb(gateway, new, own.uri)
+    keyset, count = keysets.new_aead(), plan.amount(KEYS)
+    with contextlib.closing(KeyStore(gateway.settings.keystore)) as store:
+        store.add([_new(Keks(own), f"key {n}", keyset) for n in range(count)])
+    return Figure(
+        what=f"memory of gateway vault rotate --kek, {count:,} keys, {gateway.name}",
+        unit="MB",
+        values=[_command_mb(gateway, new, own.uri)],
+        yardstick="few keys",
+        yardstick_values=[few],
+    )
+
+
+def _command_mb(gateway: Deployment, uri: str, previous: str) -> float:
+    """Run the command to its end; its largest resident memory."""
+    environ = os.environ | gateway.process_environ
+    environ |= {"GATEWAY_KEK_URI": uri, "GATEWAY_KEK_URI_PREVIOUS": previous}
+    command = [sys.executable, "-m", "gateway", "vault", "rotate", "--kek"]
+    child = subprocess.Popen(command, env=environ, cwd=ROOT, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0
+    return usage.ru_maxrss / 1024
 
 
 @contextlib.contextmanager

@@ -205,7 +205,7 @@ class Resealer:
                 if keys is not None:
                     plain = keys.open(purpose, row.id, row.sealed)
                     fresh.append(Resealed(row.key, row.sealed, keys.seal(purpose, row.id, plain)))
-            except (Tampered, UnknownKey):
+            except (Tampered, UnknownKey, KeyDestroyed):
                 continue  # counted by who called, and told
         return fresh
 
