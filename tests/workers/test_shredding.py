@@ -110,12 +110,10 @@ WRONGS: list[tuple[Callable[[Found, Rig], dict[str, Any]], type[VaultError]]] = 
 
 def test_each_wrong_has_its_error_and_none_holds_content(rig: Rig) -> None:
     populate(rig)
-    every = {
-        column: Found(
-            *rows(rig.database, column, "acme")[:2], rows(rig.database, column, "beta")[0]
-        )
-        for column in SEALED
-    }
+    every = {}
+    for column in SEALED:
+        one, two = rows(rig.database, column, "acme")
+        every[column] = Found(one, two, _first(rig.database, column, "beta"))
     plain = {column: open_row(rig.vault, column, found.one) for column, found in every.items()}
     assert all(plain.values())
     for wrong, error in WRONGS:
