@@ -60,6 +60,7 @@ class KeyRotation:
         A key that neither opens is left and named (`kind name`). Raises `KeyUnavailable`: what was
         done stays done.
         """
+        self._keks.check()
         current = self._keks.current.uri
         counts = self._store.count_by_kek()
         total = sum(count for uri, count in counts.items() if uri != current)

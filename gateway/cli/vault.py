@@ -16,6 +16,7 @@ app = typer.Typer(help="The vault's keys: how they stand, and new ones.", no_arg
 
 PAGE: Final = 500
 """Tenants ordered in one transaction."""
+MOST_NAMED: Final = 20
 
 STATES: Final = {
     "ordered": "get a new key as soon as a worker is at it",
@@ -44,8 +45,12 @@ def status(as_json: Json = False) -> None:
         return
     rows(["keys", "wrapped_by", "which_is"], _counts(wrapping), empty="The key store is empty.")
     note(_advice(wrapping))
-    shown = [{"tenants": states[s], "that": text} for s, text in STATES.items() if states[s]]
-    rows(["tenants", "that"], shown, empty="No tenant's key was ever rotated.")
+    shown = [
+        {"state": state, "tenants": states[state], "that": text}
+        for state, text in STATES.items()
+        if states[state]
+    ]
+    rows(["state", "tenants", "that"], shown, empty="No tenant's key was ever rotated.")
     if last is not None:
         fields(_round(last))
 
@@ -83,14 +88,15 @@ def rotate(
 
 def _rewrap(built: Parts) -> None:
     done, unreadable = 0, list[str]()
-    built.vault.check()
     with console(err=True).status("re-wrapping") as shown:
         for progress in built.vault.rotation.rewrap():
             done, unreadable = progress.done, [*progress.unreadable]
             shown.update(f"{done} of {progress.total} keys")
     note(f"{_many(done, 'key')} re-wrapped under {built.settings.kek}")
-    for name in unreadable:
-        note(f"Neither key-encryption key opens: {name}")
+    for name in unreadable[:MOST_NAMED]:
+        note(f"No key-encryption key of the settings opens: {name}")
+    if rest := len(unreadable[MOST_NAMED:]):
+        note(f"and {_many(rest, 'further key')}")
     note(_advice(built.vault.rotation.wrapping()))
     raise typer.Exit(1 if unreadable else 0)
 
