@@ -24,6 +24,7 @@ BENCHMARKS: Final = {
     "filled": "the same four with a million rows stored",
     "fairness": "one account floods its lane",
     "scheduler": "finding due rows among a million",
+    "rotation": "a million values re-sealed, ten thousand keys re-wrapped",
     "processes": "memory under load, cold start",
 }
 ROUNDS: Final = 5
@@ -80,7 +81,10 @@ def _parser() -> argparse.ArgumentParser:
         "--quick", action="store_true", help="two short rounds, and nothing is written"
     )
     parser.add_argument(
-        "--rows", type=int, default=1_000_000, help="rows stored before `filled` measures"
+        "--rows",
+        type=int,
+        default=1_000_000,
+        help="rows stored before `filled` and `rotation` measure",
     )
     parser.add_argument("--json", action="store_true", help="JSON on standard output, no table")
     return parser

@@ -64,7 +64,7 @@ class Samples:
 
     def __init__(self, process: Process) -> None:
         self._status = Path(f"/proc/{process.pid}/status")
-        self._taken: list[float] = []
+        self.taken: list[float] = []
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -78,13 +78,13 @@ class Samples:
 
     def quarter(self, number: int) -> Sequence[float]:
         """The samples of a quarter of the time, 0 to 3."""
-        size = len(self._taken) // 4
-        return self._taken[number * size : (number + 1) * size]
+        size = len(self.taken) // 4
+        return self.taken[number * size : (number + 1) * size]
 
     def _run(self) -> None:
         while not self._done.wait(EVERY_S):
             line = next(x for x in self._status.read_text().splitlines() if x.startswith("VmRSS"))
-            self._taken.append(int(line.split()[1]) / 1024)
+            self.taken.append(int(line.split()[1]) / 1024)
 
 
 def cold_start(gateway: Deployment, plan: Plan) -> Figure:

@@ -41,6 +41,8 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{fiel
     """`amqp://…`, `redis://…` or `filesystem://path`; default: `broker` in the data directory."""
     kek_uri: str | None = None
     """The key-encryption key; default: `local:` a keyring file in the data directory."""
+    kek_uri_previous: str | None = None
+    """While the key-encryption key is being rotated: the other one, which still opens."""
     key_cache_seconds: float = 300.0
     """How long an opened key is used before it is asked for again: so long work goes on without
     the key-encryption key, and so long a destroyed key may live in another process."""

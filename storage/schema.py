@@ -277,6 +277,54 @@ gaps = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
 )
 
+# Tenants whose data key is made anew: one row each, in the state of its last rotation. `before` and
+# `sealing` are output prefixes of sealed bytes: of the key before it, and of the one that seals.
+rotations = sa.Table(
+    "rotations",
+    metadata,
+    sa.Column("tenant", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False, index=True),
+    sa.Column("before", sa.LargeBinary(5)),
+    sa.Column("sealing", sa.LargeBinary(5)),
+    sa.Column("round", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("settled_ms", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("detail", sa.Text, nullable=False, server_default=""),
+    sa.Column("ordered_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("changed_at_ms", sa.BigInteger, nullable=False),
+)
+
+# A round goes once through every sealed column, for all tenants that are in it; `place` and `after`
+# say how far it has come: a table, and the key of a row of it, as text.
+reseal_rounds = sa.Table(
+    "reseal_rounds",
+    metadata,
+    sa.Column("id", _Serial, primary_key=True, autoincrement=True),
+    sa.Column("place", sa.Text, nullable=False),
+    sa.Column("after", sa.Text),
+    sa.Column("looked_at", sa.BigInteger, nullable=False),
+    sa.Column("total", sa.BigInteger, nullable=False),
+    sa.Column("resealed", sa.BigInteger, nullable=False),
+    sa.Column("left", sa.BigInteger, nullable=False),
+    sa.Column("unreadable", sa.BigInteger, nullable=False),
+    sa.Column("started_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("finished_at_ms", sa.BigInteger),
+)
+
+# Tokens that outlive their tenant's keys, for the revoking saga, until `until_ms`. `day` names the
+# key that they are sealed to.
+escrow = sa.Table(
+    "escrow",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("tenant", sa.Text, nullable=False),
+    sa.Column("grant", sa.Text, nullable=False),
+    sa.Column("login", sa.Text, nullable=False),
+    sa.Column("day", sa.Integer, nullable=False),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+    sa.Column("created_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("until_ms", sa.BigInteger, nullable=False, index=True),
+)
+
 SEGMENT_BITS: Final = 10
 """SQLite's index of the inbox begins with the id without so many bits: 1,024 rows a segment."""
 

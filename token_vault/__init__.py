@@ -3,24 +3,32 @@
 from contracts.errors import Misconfigured
 from contracts.settings import Settings
 from token_vault.kek import check_uri, load_kek
+from token_vault.keks import Kek, Keks
 from token_vault.keystore import Erasure, KeyStore
 from token_vault.openings import Openings
+from token_vault.rotation import KeyRotation, Rewrapping, Wrapping
 from token_vault.runs import RunOpener, RunSealer
 from token_vault.tenant_keys import DeploymentKeys, Purpose, TenantKeys
 from token_vault.tokens import GrantTokens, seal_tokens
-from token_vault.vault import Vault
+from token_vault.vault import CACHE_S, Vault
 
 __all__ = [
+    "CACHE_S",
     "DeploymentKeys",
     "Erasure",
     "GrantTokens",
+    "Kek",
+    "Keks",
+    "KeyRotation",
     "KeyStore",
     "Openings",
     "Purpose",
+    "Rewrapping",
     "RunOpener",
     "RunSealer",
     "TenantKeys",
     "Vault",
+    "Wrapping",
     "load_kek",
     "open_vault",
     "seal_tokens",
@@ -37,5 +45,11 @@ def open_vault(settings: Settings) -> Vault:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise Misconfigured(f"GATEWAY_DATA_DIR: {error.strerror}: {settings.data_dir}") from None
-    keystore = KeyStore(settings.keystore)
-    return Vault(keystore, lambda: load_kek(settings.kek), cache_s=settings.key_cache_seconds)
+    previous = settings.kek_uri_previous
+    keks = Keks(_kek(settings.kek), _kek(previous) if previous else None)
+    return Vault(KeyStore(settings.keystore), keks, cache_s=settings.key_cache_seconds)
+
+
+def _kek(uri: str) -> Kek:
+    check_uri(uri)
+    return Kek(uri, lambda: load_kek(uri))

@@ -4,6 +4,7 @@ from typing import Any, Protocol
 
 import tink
 from tink import aead, hybrid, prf, secret_key_access
+from tink.proto import tink_pb2
 
 from contracts.errors import Tampered, UnknownKey, VaultError
 
@@ -93,10 +94,42 @@ def from_json(text: str) -> Keyset:
         raise Tampered("not a keyset in Tink's JSON format") from None
 
 
+def with_new_primary(keyset: Keyset) -> Keyset:
+    """`keyset` with a further AES-256-GCM key that seals from now on; the others still open.
+
+    Through the keyset's protocol buffer (tink.proto): Tink's Python has no keyset manager.
+    """
+    keys, added = tink_pb2.Keyset(), tink_pb2.Keyset()
+    keys.ParseFromString(clear(keyset))
+    taken = {key.key_id for key in keys.key}
+    while not added.key or added.primary_key_id in taken:
+        added.ParseFromString(clear(new_aead()))
+    keys.key.extend(added.key)
+    keys.primary_key_id = added.primary_key_id
+    return from_clear(keys.SerializeToString())
+
+
+def primary_only(keyset: Keyset) -> Keyset:
+    """`keyset` without the keys that only open."""
+    keys = tink_pb2.Keyset()
+    keys.ParseFromString(clear(keyset))
+    (primary,) = (key for key in keys.key if key.key_id == keys.primary_key_id)
+    alone = tink_pb2.Keyset(primary_key_id=keys.primary_key_id, key=[primary])
+    return from_clear(alone.SerializeToString())
+
+
+def primary_prefix(keyset: Keyset) -> bytes:
+    """The output prefix of the key that seals."""
+    return _prefix(keyset.keyset_info().primary_key_id)
+
+
 def prefixes(keyset: Keyset) -> frozenset[bytes]:
     """The output prefixes of the keyset's keys: how a sealed value names the key it needs."""
-    ids = (key.key_id for key in keyset.keyset_info().key_info)
-    return frozenset(b"\x01" + key_id.to_bytes(4, "big") for key_id in ids)
+    return frozenset(_prefix(key.key_id) for key in keyset.keyset_info().key_info)
+
+
+def _prefix(key_id: int) -> bytes:
+    return b"\x01" + key_id.to_bytes(4, "big")
 
 
 def refusal(sealed: bytes, known: frozenset[bytes]) -> Tampered | UnknownKey:

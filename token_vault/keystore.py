@@ -6,7 +6,18 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import Connection, Row, Select, and_, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -24,6 +35,8 @@ class KeyRow(NamedTuple):
     """Revision of the row: a rotation replaces the wrapped keyset and counts on."""
     wrapped: bytes | None
     public: bytes | None
+    kek: str | None = None
+    """URI of the key-encryption key that wrapped it; None: from before this was written down."""
 
 
 class Erasure(NamedTuple):
@@ -36,7 +49,18 @@ class Erasure(NamedTuple):
     detail: str
 
 
-_KEY = select(KEYS.c.kind, KEYS.c.name, KEYS.c.version, KEYS.c.wrapped, KEYS.c.public)
+_KEY = select(*(KEYS.c[name] for name in KeyRow._fields))
+_ORDER = tuple_(KEYS.c.kind, KEYS.c.name)
+_REPLACE = (
+    update(KEYS)
+    .where(
+        KEYS.c.kind == bindparam("its_kind"),
+        KEYS.c.name == bindparam("its_name"),
+        KEYS.c.version == bindparam("before"),
+        KEYS.c.wrapped.is_not(None),
+    )
+    .values(wrapped=bindparam("now"), version=bindparam("after"), kek=bindparam("by"))
+)
 _JOURNAL = select(
     ERASURES.c.id, ERASURES.c.at_ms, ERASURES.c.kind, ERASURES.c.tenant, ERASURES.c.detail
 ).order_by(ERASURES.c.id)
@@ -71,10 +95,41 @@ class KeyStore:
         query = _KEY.where(KEYS.c.kind == kind).order_by(KEYS.c.name)
         return [KeyRow._make(row) for row in self._rows(query)]
 
-    def any_live(self) -> KeyRow | None:
-        """Some key that is not destroyed, or None."""
-        rows = self._rows(_KEY.where(KEYS.c.wrapped.is_not(None)).limit(1))
+    def any_live(self, *, by: str | None = None, but: str | None = None) -> KeyRow | None:
+        """Some key that is not destroyed, or None; `by` and `but` name what must, or must not,
+        have wrapped it.
+        """
+        query = _KEY.where(KEYS.c.wrapped.is_not(None))
+        if by is not None:
+            query = query.where(KEYS.c.kek == by)
+        if but is not None:
+            query = query.where(KEYS.c.kek.is_distinct_from(but))
+        rows = self._rows(query.limit(1))
         return KeyRow._make(rows[0]) if rows else None
+
+    def live(
+        self,
+        after: tuple[str, str],
+        limit: int,
+        *,
+        kind: str | None = None,
+        but: str | None = None,
+    ) -> list[KeyRow]:
+        """Keys that are not destroyed, by kind and name, after the kind and name `after`: those of
+        `kind`, those that `but` did not wrap.
+        """
+        query = _KEY.where(KEYS.c.wrapped.is_not(None), tuple_(*after) < _ORDER)
+        if kind is not None:
+            query = query.where(KEYS.c.kind == kind)
+        if but is not None:
+            query = query.where(KEYS.c.kek.is_distinct_from(but))
+        rows = self._rows(query.order_by(*_ORDER).limit(limit))
+        return [KeyRow._make(row) for row in rows]
+
+    def count_by_kek(self) -> dict[str | None, int]:
+        """How many keys each key-encryption key has wrapped, destroyed ones left out."""
+        count = select(KEYS.c.kek, func.count().label("live")).where(KEYS.c.wrapped.is_not(None))
+        return {row.kek: row.live for row in self._rows(count.group_by(KEYS.c.kek))}
 
     def add(self, keys: Sequence[KeyRow]) -> None:
         """Store `keys` in one transaction; those that exist, destroyed or not, stay as they are."""
@@ -82,6 +137,31 @@ class KeyStore:
         dialect = postgresql if self._engine.dialect.name == "postgresql" else sqlite
         with self._transaction("write") as connection:
             connection.execute(dialect.insert(KEYS).on_conflict_do_nothing(), rows)
+
+    def replace(self, keys: Sequence[KeyRow]) -> int:
+        """Put each of `keys` in the place of its version before, unless that was replaced or
+        destroyed meanwhile. Returns how many were put.
+        """
+        if not keys:
+            return 0
+        changes = [
+            {
+                "its_kind": key.kind,
+                "its_name": key.name,
+                "before": key.version - 1,
+                "after": key.version,
+                "now": key.wrapped,
+                "by": key.kek,
+            }
+            for key in keys
+        ]
+        with self._transaction("write") as connection:
+            return connection.execute(_REPLACE, changes).rowcount
+
+    def scrub(self) -> None:
+        """Make bytes that were replaced leave the database's files too. Repeatable."""
+        with _translated():
+            keystore_schema.scrub(self._engine)
 
     def destroy(
         self, name: str, kinds: Sequence[str], *, erasure: str, tenant: str | None, detail: str
@@ -96,8 +176,7 @@ class KeyStore:
         with self._transaction("write") as connection:
             if connection.execute(blank).rowcount:
                 _record(connection, erasure, tenant, detail)
-        with _translated():
-            keystore_schema.scrub(self._engine)
+        self.scrub()
 
     def record(self, kind: str, tenant: str | None, detail: str) -> None:
         """Append a line to the erasure journal."""

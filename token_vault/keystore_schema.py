@@ -26,6 +26,7 @@ from sqlalchemy import (
     make_url,
     select,
     text,
+    update,
 )
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -44,6 +45,7 @@ KEYS = Table(
     Column("public", LargeBinary),
     Column("created_ms", BigInteger, nullable=False),
     Column("destroyed_ms", BigInteger),
+    Column("kek", Text),
 )
 
 ERASURES = Table(
@@ -59,7 +61,9 @@ ERASURES = Table(
 
 SCHEMA = Table("keystore_schema", METADATA, Column("version", Integer, primary_key=True))
 
-VERSION = 1
+VERSION = 2
+STEPS = {2: "ALTER TABLE keys ADD COLUMN kek TEXT"}
+"""What brings the tables from the version before to this one."""
 UPGRADE_LOCK = 0x6B657973  # "keys", as a PostgreSQL advisory lock
 
 WRITE_ANEW = (
@@ -144,7 +148,8 @@ def begin(engine: Engine, mode: Literal["read", "write"]) -> Iterator[Connection
 def upgrade(engine: Engine) -> None:
     """Make the tables. Whoever comes second waits, and finds them made.
 
-    A change to the tables raises VERSION and brings a step from the version before.
+    A change to the tables raises VERSION and brings a step from the version before. Steps only add,
+    so that processes of the version before go on beside it.
     """
     if engine.dialect.name == "sqlite":
         _make_file(Path(str(engine.url.database)))
@@ -153,8 +158,13 @@ def upgrade(engine: Engine) -> None:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADE_LOCK})
         METADATA.create_all(connection)
-        if connection.execute(select(SCHEMA.c.version)).first() is None:
+        found = connection.scalar(select(SCHEMA.c.version))
+        if found is None:
             connection.execute(insert(SCHEMA).values(version=VERSION))
+        elif found < VERSION:
+            for version in range(found + 1, VERSION + 1):
+                connection.execute(text(STEPS[version]))
+            connection.execute(update(SCHEMA).values(version=VERSION))
 
 
 def _make_file(path: Path) -> None:

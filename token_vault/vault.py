@@ -3,20 +3,25 @@
 import time
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
+from functools import partial
 
 from contracts.errors import InvalidInput, KeyDestroyed, UnknownKey
 from token_vault import keysets
 from token_vault.cache import Expiring
-from token_vault.encoding import encode
-from token_vault.keysets import Aead, Keyset
+from token_vault.escrow import ESCROW, Escrow
+from token_vault.keks import Keks
+from token_vault.keysets import Keyset
 from token_vault.keystore import Erasure, KeyRow, KeyStore
+from token_vault.rotation import TENANT_DATA, KeyRotation
 from token_vault.runs import OpenDay, RunOpener, RunSealer
 from token_vault.tenant_keys import DeploymentKeys, TenantKeys
 
-TENANT_DATA = "tenant-data"
 TENANT_PRF = "tenant-prf"
 GATEWAY_PRF = "gateway-prf"
 DAY = "day"
+
+CACHE_S = 300.0
+"""The longest that a process uses a key without asking for it again."""
 
 GATEWAY = "gateway"
 """The name under which the gateway's own key is stored."""
@@ -25,8 +30,8 @@ GATEWAY = "gateway"
 class Vault:
     """The only way to keys. Safe to share between threads; build one per process, after forking.
 
-    `kek` is called when a key is first wrapped or unwrapped, so that a process starts without the
-    key-encryption key. Opened keys are used for at most `cache_s` seconds: that is how long a
+    A key-encryption key is loaded when a key is first wrapped or unwrapped, so that a process
+    starts without it. Opened keys are used for at most `cache_s` seconds: that is how long a
     process may go on opening what another one destroys.
 
     Methods raise `KeyUnavailable` when the key store or the key-encryption key is away and the
@@ -36,19 +41,20 @@ class Vault:
     def __init__(
         self,
         keystore: KeyStore,
-        kek: Callable[[], Aead],
+        keks: Keks,
         *,
-        cache_s: float = 300.0,
+        cache_s: float = CACHE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`clock` counts seconds; connects to nothing and opens nothing yet."""
         self._store = keystore
-        self._load_kek = kek
-        self._kek: Aead | None = None
+        self._keks = keks
         self._kek_fits = False
         self._tenants: Expiring[str, TenantKeys] = Expiring(cache_s, clock)
         self._days: Expiring[date, OpenDay] = Expiring(cache_s, clock)
         self._deployment: DeploymentKeys | None = None
+        self.rotation = KeyRotation(keystore, keks, self.forget)
+        self.escrow = Escrow(keystore, keks)
 
     # -- the store itself -------------------------------------------------------------------
 
@@ -57,15 +63,16 @@ class Vault:
         self._store.create()
 
     def check(self) -> None:
-        """Prove that the key-encryption key opens what is in this key store.
+        """Prove that the key-encryption keys open what is in this key store: what today's has
+        wrapped, and what is still under another.
 
         A fresh store passes. Raises `UnknownKey` when another key wrapped it, `Tampered`.
         """
-        kek = self._opened_kek()
-        kek.decrypt(kek.encrypt(b"", b"check"), b"check")
-        row = self._store.any_live()
-        if row is not None:
-            self._unwrap(row)
+        self._keks.check()
+        current = self._keks.current.uri
+        for row in (self._store.any_live(by=current), self._store.any_live(but=current)):
+            if row is not None:
+                self._keks.unwrap(row)
         self._kek_fits = True
 
     def close(self) -> None:
@@ -103,14 +110,27 @@ class Vault:
         self._destroy(tenant, (TENANT_DATA, TENANT_PRF), erasure="tenant", tenant=tenant)
         self._tenants.drop(tenant)
 
+    def forget(self, tenant: str) -> None:
+        """Drop the tenant's opened keys, so that the next use reads the key store."""
+        self._tenants.drop(tenant)
+
     def _open_tenant(self, tenant: str) -> TenantKeys:
         rows = self._store.read(tenant, (TENANT_DATA, TENANT_PRF))
         if len(rows) < 2:
             raise UnknownKey("the tenant has no keys in this key store")
-        data, prf = self._unwrap(rows[TENANT_DATA]), self._unwrap(rows[TENANT_PRF])
-        keys = TenantKeys(tenant, data, prf)
+        data, prf = rows[TENANT_DATA], rows[TENANT_PRF]
+        newer = partial(self._newer, tenant)
+        opened = self._keks.unwrap(data), self._keks.unwrap(prf)
+        keys = TenantKeys(tenant, *opened, version=data.version, newer=newer)
         self._tenants.put(tenant, keys)
         return keys
+
+    def _newer(self, tenant: str, version: int) -> tuple[int, Keyset] | None:
+        """The tenant's data key if its row is no longer the one of `version`."""
+        row = self._store.read(tenant, (TENANT_DATA,)).get(TENANT_DATA)
+        if row is None or row.version == version:
+            return None
+        return row.version, self._keks.unwrap(row)
 
     # -- the gateway itself -----------------------------------------------------------------
 
@@ -129,17 +149,20 @@ class Vault:
         if row is None:
             self._store.add([self._wrapped(GATEWAY_PRF, GATEWAY, keysets.new_prf())])
             row = self._store.read(GATEWAY, (GATEWAY_PRF,))[GATEWAY_PRF]
-        return self._unwrap(row)
+        return self._keks.unwrap(row)
 
     # -- days -------------------------------------------------------------------------------
 
     def ensure_days(self, first: date, count: int) -> None:
-        """Make key pairs for `count` days from `first` on, where there are none; race-safe."""
-        days = [first + timedelta(days=n) for n in range(count)]
-        known = {row.name for row in self._store.of_kind(DAY)}
-        missing = [day.isoformat() for day in days if day.isoformat() not in known]
-        if missing:
-            self._store.add([self._day_pair(name) for name in missing])
+        """Make key pairs for `count` days from `first` on, for raw items and for escrow, where
+        there are none; race-safe.
+        """
+        days = [(first + timedelta(days=n)).isoformat() for n in range(count)]
+        for kind in (DAY, ESCROW):
+            known = {row.name for row in self._store.of_kind(kind)}
+            missing = [day for day in days if day not in known]
+            if missing:
+                self._store.add([self._day_pair(kind, name) for name in missing])
 
     def run_sealer(self, day: date) -> RunSealer:
         """A fresh run key that seals raw items of `day`; needs the day's public key alone.
@@ -179,15 +202,15 @@ class Vault:
     def _day(self, day: date) -> KeyRow | None:
         return self._store.read(day.isoformat(), (DAY,)).get(DAY)
 
-    def _day_pair(self, name: str) -> KeyRow:
+    def _day_pair(self, kind: str, name: str) -> KeyRow:
         pair = keysets.new_hpke()
-        return self._wrapped(DAY, name, pair)._replace(public=keysets.public_part(pair))
+        return self._wrapped(kind, name, pair)._replace(public=keysets.public_part(pair))
 
     def _open_day(self, day: date) -> OpenDay:
         row = self._day(day)
         if row is None:
             raise UnknownKey(f"the key store has no key of {day}")
-        opened = OpenDay(day, self._unwrap(row))
+        opened = OpenDay(day, self._keks.unwrap(row))
         self._days.put(day, opened)
         return opened
 
@@ -203,22 +226,11 @@ class Vault:
 
     # -- wrapping ---------------------------------------------------------------------------
 
-    def _opened_kek(self) -> Aead:
-        if self._kek is None:
-            self._kek = self._load_kek()
-        return self._kek
-
     def _wrapped(self, kind: str, name: str, keyset: Keyset) -> KeyRow:
         """A first row for `keyset`; a store never gets keys wrapped by two keys by accident."""
         if not self._kek_fits:
             self.check()
-        row = KeyRow(kind, name, 1, None, None)
-        return row._replace(wrapped=keysets.wrap(keyset, self._opened_kek(), _place(row)))
-
-    def _unwrap(self, row: KeyRow) -> Keyset:
-        if row.wrapped is None:
-            raise KeyDestroyed(f"the {row.kind} key was destroyed")
-        return keysets.unwrap(row.wrapped, self._opened_kek(), _place(row))
+        return self._keks.wrap(KeyRow(kind, name, 1, None, None), keyset)
 
     def _destroy(
         self, name: str, kinds: Sequence[str], *, erasure: str, tenant: str | None
@@ -227,8 +239,3 @@ class Vault:
             raise UnknownKey(f"nothing to destroy: this {erasure} never had keys")
         detail = "" if tenant else name
         self._store.destroy(name, kinds, erasure=erasure, tenant=tenant, detail=detail)
-
-
-def _place(row: KeyRow) -> bytes:
-    """What a wrapped key is bound to, so that rows cannot be swapped or put back."""
-    return encode("key", row.kind, row.name, str(row.version))

@@ -21,6 +21,8 @@ from storage.leases import Leases
 from storage.openings import TokenOpenings
 from storage.pooler import direct_database, open_database
 from storage.replays import Replays
+from storage.resealing import SealedRows
+from storage.rotations import Rotations
 from token_vault import GrantTokens, Openings, open_vault
 from workers import queue
 from workers.drain import Drainer, Tally
@@ -32,6 +34,7 @@ from workers.normalizing import Normalizer
 from workers.refreshing import Refresher
 from workers.repeating import Repeating, works
 from workers.replaying import Replayer
+from workers.resealing import Resealer
 from workers.routing import Router
 from workers.scheduler import Scheduler
 from workers.stranded import StrandedRouter
@@ -90,7 +93,9 @@ class Parts:
             "gaps": self.gaps.announce,
             "replays": self.replayer.run_queued,
         }
-        self.sweeper = Sweeper(store, self.lanes, errands)
+        rotations = Rotations(self.database)
+        self.resealer = Resealer(rotations, SealedRows(self.database), leases, self.vault)
+        self.sweeper = Sweeper(store, self.lanes, errands, {"rotations": self.resealer.run})
         self._keep_fresh(store, normalizer, logins)
 
     def _keep_fresh(
@@ -125,6 +130,7 @@ class Parts:
     def stop(self) -> None:
         """Finish the turns under way, then let go of databases and keys."""
         self.replayer.stop()
+        self.resealer.stop()
         self.sweeper.stop()
         self.scheduler.stop()
         self.threads.stop()

@@ -1,6 +1,9 @@
-"""Finds what nobody was told of: overdue lanes, unrouted items, replays and gaps that wait."""
+"""Finds what nobody was told of: overdue lanes, unrouted items, replays, gaps and rotations that
+wait.
+"""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from storage.drain import DrainStore
@@ -12,20 +15,22 @@ EVERY_S: Final = 0.5
 ERRANDS_EVERY_S: Final = 3.0
 
 
+Jobs = Mapping[str, Callable[[], object]]
+
+
 class Sweeper:
-    """Two threads per worker process, independent of the broker: one finds overdue lanes, one runs
-    `errands`, jobs that are cheap when there is nothing to do and may take long when there is.
+    """Three threads per worker process, independent of the broker: one finds overdue lanes, one
+    runs `errands`, jobs that are cheap when there is nothing to do and may take long when there is,
+    and one `chores`, which may take hours and hold nothing up.
     """
 
-    def __init__(
-        self, store: DrainStore, lanes: LaneQueue, errands: Mapping[str, Callable[[], object]]
-    ) -> None:
+    def __init__(self, store: DrainStore, lanes: LaneQueue, errands: Jobs, chores: Jobs) -> None:
         self._store = store
         self._lanes = lanes
-        self._errands = errands
         self._threads = (
             Repeating("sweeper", EVERY_S, self._sweep),
-            Repeating("errands", ERRANDS_EVERY_S, self._run),
+            Repeating("errands", ERRANDS_EVERY_S, partial(_all_work, errands)),
+            Repeating("chores", ERRANDS_EVERY_S, partial(_all_work, chores)),
         )
 
     def start(self) -> None:
@@ -40,6 +45,7 @@ class Sweeper:
         found = works("sweep", lambda: self._lanes.add(self._store.overdue_lanes()))
         return works("catch_up", self._store.catch_up) and found
 
-    def _run(self) -> bool:
-        worked = [works(name, errand) for name, errand in self._errands.items()]
-        return all(worked)
+
+def _all_work(jobs: Jobs) -> bool:
+    worked = [works(name, job) for name, job in jobs.items()]
+    return all(worked)

@@ -12,6 +12,7 @@ import structlog
 from contracts.settings import Settings
 from storage import expiry, partitions
 from storage.database import Database, now_ms
+from storage.escrow import EscrowStore
 from storage.leases import Leases
 from storage.openings import TokenOpenings
 from token_vault import Vault
@@ -37,6 +38,7 @@ class Upkeep:
         self._database = database
         self._leases = leases
         self._vault = vault
+        self._escrow = EscrowStore(database)
         self._days_due = 0.0
 
     def run(self) -> None:
@@ -47,6 +49,7 @@ class Upkeep:
         try:
             self.prepare()
             self._destroy_old_days()
+            self._end_escrow()
             self._prune()
         finally:
             self._leases.remove(lease)
@@ -86,6 +89,14 @@ class Upkeep:
                 "upkeep.unrouted_expired", provider=provider, route=route.hex(), items=items
             )
         _tell_rest("upkeep.unrouted_expired", removed.unrouted)
+
+    def _end_escrow(self) -> None:
+        """Tokens whose time is over: the keys that open them, in backups too, then their rows."""
+        for day in self._vault.escrow.destroy_over(_EPOCH + timedelta(days=partitions.today())):
+            log.info("upkeep.escrow_day_destroyed", day=day.isoformat())
+        ended = self._escrow.drop_over(now_ms())
+        if ended:
+            log.warning("upkeep.escrow_expired", tokens=ended)
 
     def _prune(self) -> None:
         """Deduplication keys outlive every parked item, since its replay needs them."""

@@ -2,7 +2,7 @@
 
 import typer
 
-from gateway.cli import connections, database, deliveries, keys, messages, processes
+from gateway.cli import connections, database, deliveries, keys, messages, processes, vault
 
 app = typer.Typer(
     name="gateway",
@@ -18,3 +18,4 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(connections.app, name="connections")
 app.add_typer(messages.app, name="messages")
 app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(vault.app, name="vault")

@@ -43,9 +43,10 @@ class Deployment:
         pages: Iterable[tuple[str, str]] = (("acme", "10"),),
         workers: int = 1,
         settings: Mapping[str, str] | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         """`pages` are pairs of tenant and Page id; without `broker_url` the broker is in files;
-        `settings` are more of the gateway's.
+        `settings` are more of the gateway's, `environ` those of the processes alone.
 
         With `pooler_url` the processes reach the database through that.
         """
@@ -58,7 +59,8 @@ class Deployment:
         self.key = ApiKeys(rig.database).create("crm", None, "chaos")[1]
         rig.close()
         self.url = f"http://127.0.0.1:{free_port()}"
-        self._env = {**self._environment(database_url, broker_url, pooler_url), **more}
+        self._env = self._environment(database_url, broker_url, pooler_url)
+        self._env |= dict(more) | dict(environ or {})
         self.workers = [f"worker-{number + 1}" for number in range(workers)]
         self._processes: dict[str, Process] = {}
 
@@ -98,15 +100,19 @@ class Deployment:
 
     def command(self, *arguments: str) -> str:
         """Run one `gateway` command over this deployment to its end; what it printed."""
-        log = self._folder / f"{arguments[0]}.log"
-        program = [sys.executable, "-m", "gateway", *arguments]
-        with Process(program, log=log, env=self._env, cwd=self._folder) as process:
+        with self.begin(*arguments) as process:
             assert process.wait(30) == 0, process.output()
             return process.output()
 
     def wait_for(self, name: str, text: str, within_s: float = 20.0) -> None:
         """Wait until a part logs `text`; fails when it ends before."""
         self._processes[name].wait_for(text, within_s)
+
+    def begin(self, *arguments: str) -> Process:
+        """Start one `gateway` command over this deployment; to be closed."""
+        log = self._folder / f"{arguments[0]}.log"
+        program = [sys.executable, "-m", "gateway", *arguments]
+        return Process(program, log=log, env=self._env, cwd=self._folder)
 
     def kill(self, name: str) -> None:
         """SIGKILL one part, as the kernel does when memory runs out."""

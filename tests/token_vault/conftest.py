@@ -1,13 +1,12 @@
 """Key stores on both databases, vaults over a local keyring and over a fake KMS."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.token_vault.fakes import Clock, FakeKms
-from token_vault import KeyStore, Vault, load_kek
-from token_vault.keysets import Aead
+from tests.token_vault.fakes import Clock, FakeKms, local
+from token_vault import Keks, KeyStore, Vault
 
 
 @pytest.fixture
@@ -32,14 +31,14 @@ def clock() -> Clock:
 
 
 @pytest.fixture(params=["local", "kms"])
-def kek(request: pytest.FixtureRequest, tmp_path: Path, kms: FakeKms) -> Callable[[], Aead]:
+def kek(request: pytest.FixtureRequest, tmp_path: Path, kms: FakeKms) -> Keks:
     """A key-encryption key from a keyring file, and the fake one: they pass the same tests."""
     if request.param == "kms":
-        return kms.connect
-    return lambda: load_kek(f"local:{tmp_path / 'keyring.json'}")
+        return kms.keks()
+    return local(tmp_path / "keyring.json")
 
 
 @pytest.fixture
-def vault(keystore: KeyStore, kek: Callable[[], Aead], clock: Clock) -> Vault:
+def vault(keystore: KeyStore, kek: Keks, clock: Clock) -> Vault:
     """A vault on every database with every key-encryption key."""
     return Vault(keystore, kek, clock=clock)

@@ -242,3 +242,31 @@ def test_processes_that_create_at_once_all_find_it_made(
         child.wait_for("ready")
     go.touch()
     assert [child.wait() for child in children] == [0] * 6, [c.output() for c in children]
+
+
+def test_a_store_of_the_first_version_is_brought_to_this_one(database_url: str) -> None:
+    """And a process of the version before goes on beside it."""
+    old = BEFORE.format("blob" if database_url.startswith("sqlite") else "bytea")
+    store = KeyStore(database_url)
+    store.create()
+    with store._transaction("write") as connection:
+        connection.exec_driver_sql("ALTER TABLE keys DROP COLUMN kek")
+        connection.exec_driver_sql("UPDATE keystore_schema SET version = 1")
+        connection.exec_driver_sql(old)
+    for _ in range(2):
+        store.create()
+    assert store.any_live() == key("old")
+    with store._transaction("write") as connection:
+        connection.exec_driver_sql(old.replace("'old'", "'beside'"))
+        versions = [*connection.exec_driver_sql("SELECT version FROM keystore_schema")]
+    assert versions == [(2,)]
+    assert store.count_by_kek() == {None: 2}
+    store.destroy("beside", ["tenant-data"], erasure="tenant", tenant="beside", detail="")
+    assert store.live(("", ""), 10) == [key("old")]
+    store.close()
+
+
+BEFORE = """
+INSERT INTO keys (kind, name, version, wrapped, created_ms)
+VALUES ('tenant-data', 'old', 1, CAST('wrapped' AS {}), 0)
+"""

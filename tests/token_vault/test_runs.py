@@ -1,7 +1,6 @@
 """Raw items: sealed without the KMS, opened with the day's key, gone with it."""
 
 import pickle
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 
@@ -10,8 +9,7 @@ from sqlalchemy import update
 
 from contracts.errors import KeyDestroyed, KeyUnavailable, Tampered, UnknownKey
 from tests.token_vault.fakes import Clock, FakeKms
-from token_vault import KeyStore, RunOpener, RunSealer, Vault
-from token_vault.keysets import Aead
+from token_vault import Keks, KeyStore, RunOpener, RunSealer, Vault
 from token_vault.keystore_schema import KEYS
 from token_vault.runs import OPEN_RUNS
 
@@ -24,7 +22,7 @@ def opener(vault: Vault, run: RunSealer) -> RunOpener:
 
 
 def test_what_a_run_seals_opens_in_another_process(
-    vault: Vault, keystore: KeyStore, kek: Callable[[], Aead]
+    vault: Vault, keystore: KeyStore, kek: Keks
 ) -> None:
     run = vault.run_sealer(DAY)
     sealed = [run.seal(b"item"), run.seal(b"")]
@@ -43,9 +41,9 @@ def test_days_are_made_ahead_once(vault: Vault, keystore: KeyStore) -> None:
 
 
 def test_sealing_needs_only_the_public_key(keystore: KeyStore, kms: FakeKms) -> None:
-    Vault(keystore, kms.connect).ensure_days(DAY, 1)
+    Vault(keystore, kms.keks()).ensure_days(DAY, 1)
     kms.away = True
-    edge = Vault(keystore, kms.connect)
+    edge = Vault(keystore, kms.keks())
     calls = kms.calls
     run = edge.run_sealer(DAY)
     n, sealed = run.seal(b"item")
@@ -121,7 +119,7 @@ def test_a_run_key_opens_only_for_its_run_and_day(vault: Vault) -> None:
 def test_run_keys_opened_earlier_vanish_with_their_day(
     keystore: KeyStore, kms: FakeKms, clock: Clock
 ) -> None:
-    vault = Vault(keystore, kms.connect, clock=clock)
+    vault = Vault(keystore, kms.keks(), clock=clock)
     first, second = vault.run_sealer(DAY), vault.run_sealer(DAY)
     opener(vault, first)
     kms.away = True

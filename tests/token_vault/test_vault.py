@@ -1,7 +1,6 @@
 """Tenants, the gateway's own key, destruction, the KMS away: on both databases."""
 
 import sys
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -11,9 +10,8 @@ from sqlalchemy import update
 from contracts.errors import InvalidInput, KeyDestroyed, KeyUnavailable, Tampered, UnknownKey
 from contracts.settings import Settings
 from tests.conftest import Spawn
-from tests.token_vault.fakes import Clock, FakeKms
-from token_vault import KeyStore, Purpose, Vault, load_kek, open_vault
-from token_vault.keysets import Aead
+from tests.token_vault.fakes import Clock, FakeKms, local
+from token_vault import Keks, KeyStore, Purpose, Vault, open_vault
 from token_vault.keystore import _KEY, KeyRow
 from token_vault.keystore_schema import KEYS
 
@@ -21,14 +19,14 @@ ID = b"0123456789abcdef"
 
 
 def kms_vault(keystore: KeyStore, kms: FakeKms, clock: Clock | None = None) -> Vault:
-    return Vault(keystore, kms.connect, clock=clock or Clock())
+    return Vault(keystore, kms.keks(), clock=clock or Clock())
 
 
 # -- tenants
 
 
 def test_what_is_sealed_opens_in_another_process_too(
-    vault: Vault, keystore: KeyStore, kek: Callable[[], Aead]
+    vault: Vault, keystore: KeyStore, kek: Keks
 ) -> None:
     vault.create_tenant("acme")
     sealed = vault.tenant("acme").seal(Purpose.MESSAGE, ID, b"Hello")
@@ -172,9 +170,9 @@ def test_no_key_is_stored_in_clear(vault: Vault, keystore: KeyStore) -> None:
     vault.ensure_days(date(2026, 11, 22), 1)
     with keystore._transaction("read") as connection:
         rows = [KeyRow._make(row) for row in connection.execute(_KEY)]
-    assert len(rows) == 4
+    assert len(rows) == 5, "a pair for raw items, one for escrow"
     for row in rows:
-        secret = vault._unwrap(row)._keyset.key[0].key_data.value[-32:]
+        secret = vault._keks.unwrap(row)._keyset.key[0].key_data.value[-32:]
         assert not any(secret in (other.wrapped or b"") for other in rows)
         assert secret not in (row.public or b"")
 
@@ -293,9 +291,7 @@ def test_a_key_store_away_is_unavailable(tmp_path: Path, kms: FakeKms) -> None:
 # -- the gateway's own key
 
 
-def test_the_gateways_key_is_made_once(
-    vault: Vault, keystore: KeyStore, kek: Callable[[], Aead]
-) -> None:
+def test_the_gateways_key_is_made_once(vault: Vault, keystore: KeyStore, kek: Keks) -> None:
     digest = vault.deployment().hash("route", "facebook", "123")
     assert Vault(keystore, kek).deployment().hash("route", "facebook", "123") == digest
 
@@ -325,9 +321,9 @@ def test_a_lost_keyring_is_noticed_before_another_wraps_keys(
     keystore: KeyStore, tmp_path: Path
 ) -> None:
     ring = tmp_path / "ring.json"
-    Vault(keystore, lambda: load_kek(f"local:{ring}")).create_tenant("acme")
+    Vault(keystore, local(ring)).create_tenant("acme")
     ring.unlink()
-    vault = Vault(keystore, lambda: load_kek(f"local:{ring}"))
+    vault = Vault(keystore, local(ring))
     for notices in (vault.check, lambda: vault.create_tenant("beta"), vault.deployment):
         with pytest.raises(UnknownKey):
             notices()

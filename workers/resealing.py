@@ -1,0 +1,230 @@
+"""Carries out rotations of tenants' data keys: a new key first, then the rows, in rounds."""
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+import structlog
+
+from contracts.errors import KeyDestroyed, LeaseLost, Tampered, UnknownKey
+from storage.database import now_ms
+from storage.leases import Lease, Leases
+from storage.resealing import Old, Resealed, SealedRows
+from storage.rotations import LEASE, Rotation, Rotations, Round, State
+from storage.sealed import SEALED, Sealed
+from token_vault import CACHE_S, Purpose, TenantKeys, Vault
+
+log = structlog.get_logger()
+
+TENANTS: Final = 50
+"""Tenants whose keys are changed between two looks at the lease."""
+LOOKS: Final = 5
+"""How often rows of a span are tried that others have changed or locked."""
+LOOK_S: Final = 0.05
+SPARE_S: Final = 60.0
+"""On top of the times below, for clocks and scheduling."""
+
+
+class Resealer:
+    """One worker at a time does it, with as much pause as work: everything else goes on beside it.
+
+    Nothing is lost by ending it anywhere: a key is renewed and a row replaced by compare-and-swap,
+    and how far a round has come is written down with the rows themselves.
+    """
+
+    def __init__(
+        self, rotations: Rotations, rows: SealedRows, leases: Leases, vault: Vault
+    ) -> None:
+        self._rotations = rotations
+        self._rows = rows
+        self._leases = leases
+        self._vault = vault
+        self._stopping = threading.Event()
+        self._extend_at = 0.0
+
+    @property
+    def settle_s(self) -> float:
+        """How long after a new key was made some process may still write what the old one sealed:
+        it keeps opened keys so long, and computes so long on what it then writes.
+        """
+        return CACHE_S + 2 * self._leases.seconds + SPARE_S
+
+    def run(self) -> None:
+        """Do what is due, up to the end of a round. Raises `Unavailable`: it waits then."""
+        if not self._rotations.is_due():
+            return
+        lease = self._leases.take_new(LEASE, "all")
+        if lease is None:
+            return
+        try:
+            self._extend_at = time.monotonic() + self._leases.seconds / 3
+            self._renew_keys(lease)
+            self._go_round(lease)
+        except LeaseLost:
+            log.warning("reseal.lease_lost")
+        finally:
+            self._leases.remove(lease)
+
+    def stop(self) -> None:
+        """End after the batch that is at work."""
+        self._stopping.set()
+
+    def _keep(self, lease: Lease) -> bool:
+        """Hold the lease for longer, when a third of its time is over; whether it was."""
+        due = time.monotonic() >= self._extend_at
+        if due:
+            self._leases.extend(lease)
+            self._extend_at = time.monotonic() + self._leases.seconds / 3
+        return due
+
+    # -- keys ---------------------------------------------------------------------------------
+
+    def _renew_keys(self, lease: Lease) -> None:
+        """What sealed before is written down first: a key made in a run that was then killed is
+        recognised, and no second one is made.
+        """
+        after = ""
+        while page := self._rotations.in_state("ordered", after, TENANTS):
+            for order in page:
+                self._keep(lease)
+                if self._stopping.is_set():
+                    return
+                self._renew(order, lease)
+            after = page[-1].tenant
+
+    def _renew(self, order: Rotation, lease: Lease) -> None:
+        keys, name = self._vault.rotation, order.tenant
+        try:
+            before = order.before
+            if before is None:
+                before = keys.sealing(name)
+                self._rotations.change(lease, [name], before=before)
+            sealing = keys.renew(name, before)
+        except (KeyDestroyed, UnknownKey, Tampered) as error:
+            self._end(lease, name, error)
+            return
+        until = now_ms() + int(self.settle_s * 1000)
+        values = {"state": "sealing", "sealing": sealing, "settled_ms": until}
+        self._rotations.change(lease, [name], **values)
+        log.info("reseal.key_renewed", tenant=name)
+
+    def _retire_keys(self, done: Round, lease: Lease) -> None:
+        after = ""
+        while page := self._rotations.in_state("retiring", after, TENANTS):
+            for order in page:
+                self._keep(lease)
+                if order.round == done.id and order.sealing is not None:
+                    self._retire(order, order.sealing, lease)
+            after = page[-1].tenant
+
+    def _retire(self, order: Rotation, sealing: bytes, lease: Lease) -> None:
+        try:
+            self._vault.rotation.retire(order.tenant, sealing)
+        except (KeyDestroyed, UnknownKey, Tampered) as error:
+            self._end(lease, order.tenant, error)
+        else:
+            log.info("reseal.old_keys_removed", tenant=order.tenant)
+
+    def _end(self, lease: Lease, tenant: str, error: KeyDestroyed | UnknownKey | Tampered) -> None:
+        ended: State = "ended"
+        self._rotations.change(lease, [tenant], state=ended, detail=error.reason)
+        log.warning("reseal.ended", tenant=tenant, reason=error.reason)
+
+    # -- rows ---------------------------------------------------------------------------------
+
+    def _go_round(self, lease: Lease) -> None:
+        last = self._rotations.last_round()
+        under_way = last is not None and last.finished_at_ms is None
+        done = last if under_way else self._rotations.begin_round(lease)
+        if done is None:
+            return
+        names = [column.table.name for column in SEALED]
+        for column in SEALED[names.index(done.place) :]:
+            if done.place != column.table.name:
+                done = done._replace(place=column.table.name, after=None)
+            done = self._column(column, done, lease)
+            if self._stopping.is_set():
+                return
+        if not done.left:
+            self._retire_keys(done, lease)
+        self._rotations.end_round(done, lease)
+        log.info("reseal.round_done", resealed=done.resealed, left=done.left)
+
+    def _column(self, column: Sealed, done: Round, lease: Lease) -> Round:
+        """Go through one column to its end, or until stopped; how far the round is then."""
+        while True:
+            upto, count = self._rows.span(column, _key(column, done.after))
+            seen = self._span(column, done, upto, lease) if count else done
+            if not count or self._stopping.is_set():
+                self._rotations.save(done, lease)
+                return done
+            done = seen._replace(after=str(upto), looked_at=seen.looked_at + count)
+            if self._keep(lease):
+                self._rotations.save(done, lease)
+
+    def _span(self, column: Sealed, done: Round, upto: Any, lease: Lease) -> Round:
+        """Re-seal what is old up to `upto`; what changes meanwhile is looked at again."""
+        unreadable = left = 0
+        for _ in range(LOOKS):
+            done, unreadable, left = self._look(column, done, upto, lease)
+            if not left or self._stopping.wait(LOOK_S):
+                break
+        if unreadable:
+            log.warning("reseal.unreadable", table=column.table.name, upto=upto, rows=unreadable)
+        return done._replace(left=done.left + left, unreadable=done.unreadable + unreadable)
+
+    def _look(self, column: Sealed, done: Round, upto: Any, lease: Lease) -> tuple[Round, int, int]:
+        """Once through a span; how many rows did not open, and how many could not be replaced."""
+        unreadable = left = 0
+        at = _key(column, done.after)
+        while rows := self._rows.old(column, done.id, at, upto):
+            began = time.monotonic()
+            fresh = self._reseal(column, rows, lease)
+            put = self._rows.put(column, fresh, done, lease)
+            done = done._replace(resealed=done.resealed + put)
+            unreadable += len(rows) - len(fresh)
+            left += len(fresh) - put
+            at = rows[-1].key
+            self._keep(lease)
+            if self._stopping.wait(time.monotonic() - began):
+                break
+        return done, unreadable, left
+
+    def _reseal(self, column: Sealed, rows: Sequence[Old], lease: Lease) -> list[Resealed]:
+        """The rows that open, sealed anew; nothing is computed in a write transaction."""
+        purpose = Purpose(column.purpose)
+        opened: dict[str, TenantKeys | None] = {}
+        fresh = []
+        for row in rows:
+            if row.tenant not in opened:
+                opened[row.tenant] = self._keys(row, lease)
+            keys = opened[row.tenant]
+            try:
+                if keys is not None:
+                    plain = keys.open(purpose, row.id, row.sealed)
+                    fresh.append(Resealed(row.key, row.sealed, keys.seal(purpose, row.id, plain)))
+            except (Tampered, UnknownKey, KeyDestroyed):
+                continue  # counted by who called, and told
+        return fresh
+
+    def _keys(self, row: Old, lease: Lease) -> TenantKeys | None:
+        """The tenant's keys, not older than the new one; None when they are gone."""
+        try:
+            keys = self._vault.tenant(row.tenant)
+            if keys.sealing != row.sealing:
+                self._vault.forget(row.tenant)
+                keys = self._vault.tenant(row.tenant)
+        except (KeyDestroyed, UnknownKey, Tampered) as error:
+            self._end(lease, row.tenant, error)
+            return None
+        if keys.sealing != row.sealing:  # the key store came back from a backup
+            self._rotations.change(lease, [row.tenant], sealing=keys.sealing)
+        return keys
+
+
+def _key(column: Sealed, text: str | None) -> Any:
+    """The key that a round has written down as text."""
+    is_number = isinstance(column.key.type, sa.BigInteger)
+    return int(text) if text is not None and is_number else text
