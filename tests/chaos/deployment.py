@@ -59,8 +59,8 @@ class Deployment:
         self.key = ApiKeys(rig.database).create("crm", None, "chaos")[1]
         rig.close()
         self.url = f"http://127.0.0.1:{free_port()}"
-        self._env = self._environment(database_url, broker_url, pooler_url)
-        self._env |= dict(more) | dict(environ or {})
+        own = self._environment(database_url, broker_url, pooler_url)
+        self._env = {**own, **more, **(environ or {})}
         self.workers = [f"worker-{number + 1}" for number in range(workers)]
         self._processes: dict[str, Process] = {}
 
