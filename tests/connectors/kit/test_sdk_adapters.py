@@ -104,7 +104,10 @@ def test_the_limits_hold_for_every_sdk() -> None:
 
 @pytest.mark.parametrize("sdk", ["facebook-sdk", "httplib2", "google-auth"])
 def test_trap_no_time_out(sdk: str) -> None:
-    with serving(lambda stream: stream.recv(1) and None) as server:
+    def silent(stream: socket.socket) -> None:
+        stream.recv(1)
+
+    with serving(silent) as server:
         client = transport(limits=Limits(read_s=0.05)).client()
         calls: dict[str, Any] = {
             "facebook-sdk": lambda: facebook.GraphAPI(session=_session(client)).session.request(
