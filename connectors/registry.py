@@ -1,26 +1,52 @@
-"""Every provider, in one line each; a provider without its settings is off."""
+"""Every provider and login, in one line each; one without its settings is off."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from connectors.facebook import Facebook
+from connectors.kit.google.login import GoogleLogin
+from connectors.kit.google.settings import GoogleSettings
+from connectors.kit.instagram.login import InstagramLogin
+from connectors.kit.instagram.settings import InstagramSettings
 from connectors.kit.meta.endpoint import MetaEndpoint
+from connectors.kit.meta.login import MetaLogin
 from connectors.kit.meta.settings import MetaSettings
 from contracts.connector import Connector, Endpoint, Provider
+from contracts.login import Login
 from contracts.settings import load
+
+
+class LoginLine(msgspec.Struct, frozen=True):
+    """How to build a login from the environment; off without its settings' required values and
+    `needs`, which the settings have as well and other users of them can do without.
+    """
+
+    login: Callable[[Any], Login]
+    settings: type[msgspec.Struct]
+    needs: tuple[str, ...] = ()
+
 
 PROVIDERS: Final = (Provider(connector=Facebook, settings=MetaSettings, endpoint=MetaEndpoint),)
 
+LOGINS: Final = {
+    "meta": LoginLine(login=MetaLogin, settings=MetaSettings, needs=("META_APP_ID",)),
+    "instagram": LoginLine(login=InstagramLogin, settings=InstagramSettings),
+    "google": LoginLine(login=GoogleLogin, settings=GoogleSettings),
+}
+
 
 class Registry(msgspec.Struct, frozen=True):
-    """Endpoints by path and connectors by name, of the providers that are on."""
+    """Endpoints by path, connectors and logins by name, of what is on."""
 
     endpoints: Mapping[str, Endpoint]
     connectors: Mapping[str, Connector]
     off: Mapping[str, str]
     """Provider → the setting that is missing."""
+    logins: Mapping[str, Login]
+    logins_off: Mapping[str, str]
+    """Login → the setting that is missing."""
 
 
 def build(environ: Mapping[str, str], providers: Sequence[Provider] = PROVIDERS) -> Registry:
@@ -38,12 +64,28 @@ def build(environ: Mapping[str, str], providers: Sequence[Provider] = PROVIDERS)
         if provider.endpoint not in endpoints:
             endpoints[provider.endpoint] = provider.endpoint(settings)
     by_path = {endpoint.path: endpoint for endpoint in endpoints.values()}
-    return Registry(endpoints=by_path, connectors=connectors, off=off)
+    logins, logins_off = _logins(environ)
+    return Registry(
+        endpoints=by_path, connectors=connectors, off=off, logins=logins, logins_off=logins_off
+    )
 
 
-def _missing(settings: type[msgspec.Struct], environ: Mapping[str, str]) -> str | None:
-    for field in msgspec.structs.fields(settings):
-        name = field.encode_name
-        if field.required and not (environ.get(name) or environ.get(f"{name}_FILE")):
+def _logins(environ: Mapping[str, str]) -> tuple[dict[str, Login], dict[str, str]]:
+    logins: dict[str, Login] = {}
+    off: dict[str, str] = {}
+    for name, line in LOGINS.items():
+        if missing := _missing(line.settings, environ, line.needs):
+            off[name] = missing
+        else:
+            logins[name] = line.login(load(line.settings, environ))
+    return logins, off
+
+
+def _missing(
+    settings: type[msgspec.Struct], environ: Mapping[str, str], needs: Sequence[str] = ()
+) -> str | None:
+    required = [f.encode_name for f in msgspec.structs.fields(settings) if f.required]
+    for name in (*required, *needs):
+        if not (environ.get(name) or environ.get(f"{name}_FILE")):
             return name
     return None

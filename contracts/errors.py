@@ -147,9 +147,16 @@ class Tampered(VaultError):
 
 
 class ProviderError(GatewayError):
-    """A call to a provider that did not succeed."""
+    """A call to a provider that did not succeed; `code` is the provider's own name for why.
+
+    The text is ours: a provider's would bring ids, names and tokens with it.
+    """
 
     reason = "provider"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Retryable(ProviderError):
@@ -157,8 +164,10 @@ class Retryable(ProviderError):
 
     reason = "retryable"
 
-    def __init__(self, message: str, *, after_s: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, *, after_s: float | None = None, code: str | None = None
+    ) -> None:
+        super().__init__(message, code=code)
         self.after_s = after_s
 
 
@@ -167,9 +176,22 @@ class Throttled(Retryable):
 
     reason = "throttled"
 
-    def __init__(self, message: str, *, scope: str, after_s: float | None = None) -> None:
-        super().__init__(message, after_s=after_s)
+    def __init__(
+        self,
+        message: str,
+        *,
+        scope: str,
+        after_s: float | None = None,
+        code: str | None = None,
+    ) -> None:
+        super().__init__(message, after_s=after_s, code=code)
         self.scope = scope
+
+
+class TokenRefused(Retryable):
+    """The access token is not accepted, too old or withdrawn: refresh the grant, which tells."""
+
+    reason = "token-refused"
 
 
 class Reauthorize(ProviderError):
@@ -182,6 +204,18 @@ class Permanent(ProviderError):
     """The provider refused for good; the same call will never succeed."""
 
     reason = "permanent"
+
+
+class PermissionMissing(Permanent):
+    """The grant works, but does not allow this call; its owner would have to consent to more."""
+
+    reason = "permission-missing"
+
+
+class AddressRefused(Permanent):
+    """The host's address is none that we connect to: private, local, reserved; see the guard."""
+
+    reason = "address-refused"
 
 
 class OutcomeUnknown(ProviderError):

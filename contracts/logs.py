@@ -132,8 +132,16 @@ def _quieten() -> None:
         library = logging.getLogger(name)
         library.handlers.clear()
         library.propagate = True
-    for name in ("alembic", "amqp", "asyncio", "httpcore", "httpx", "kombu", "sqlalchemy"):
+    for name in (*_CHATTY, *_TELL_TOKENS):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+_CHATTY: Final = ("alembic", "amqp", "asyncio", "kombu", "sqlalchemy")
+_TELL_TOKENS: Final = (
+    *("httpcore", "httpx", "oauthlib", "requests_oauthlib", "urllib3"),
+    *("google", "googleapiclient", "google_auth_httplib2", "google_auth_oauthlib"),
+)
+"""Below warnings they log URLs, headers, bodies or tokens."""
 
 
 def _is_content(key: str) -> bool:

@@ -15,6 +15,7 @@ from contracts.errors import Misconfigured
 from contracts.tokens import parse_secret
 
 S = TypeVar("S", bound=msgspec.Struct)
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 _WEB: Final = ("public_url", "sandbox_url")
@@ -50,6 +51,8 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{fiel
     log_format: Literal["json", "console"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     sandbox_url: str | None = None
+    allow_networks: str | None = None
+    """CIDRs, separated by commas or spaces, that calls may go to although they are not public."""
     raw_days: int = 7
     """How many days raw deliveries are kept before their day's key is destroyed."""
     dedup_days: int = 30
@@ -64,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{fiel
             _check_url(f"GATEWAY_{name.upper()}", getattr(self, name), web=name in _WEB)
         if self.sandbox_url and not is_loopback(self.public_url):
             raise Misconfigured("GATEWAY_SANDBOX_URL needs a loopback GATEWAY_PUBLIC_URL")
+        _ = self.allowed_networks
         if self.raw_days < 1:
             raise Misconfigured("GATEWAY_RAW_DAYS must be at least 1")
         if self.worker_metrics and not _ADDRESS.fullmatch(self.worker_metrics):
@@ -76,6 +80,11 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{fiel
             raise Misconfigured(
                 "GATEWAY_DEDUP_DAYS must be at least 30, and more than GATEWAY_RAW_DAYS"
             )
+
+    @property
+    def allowed_networks(self) -> tuple[Network, ...]:
+        """`allow_networks`, read. Raises `Misconfigured` naming what is no network."""
+        return tuple(_network(text) for text in re.findall(r"[^\s,]+", self.allow_networks or ""))
 
     @property
     def database(self) -> str:
@@ -158,6 +167,18 @@ def _check_url(name: str, url: str | None, *, web: bool) -> None:
         raise Misconfigured(f"{name}: its host or port cannot be read") from None
     if web and not (parts.scheme in ("http", "https") and parts.hostname):
         raise Misconfigured(f"{name} must be http://host or https://host")
+
+
+def _network(text: str) -> Network:
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError:
+        raise Misconfigured(
+            f"GATEWAY_ALLOW_NETWORKS: {text} is no network, as 10.1.0.0/16 is"
+        ) from None
+    if network.prefixlen == 0:
+        raise Misconfigured(f"GATEWAY_ALLOW_NETWORKS: {text} would switch the address guard off")
+    return network
 
 
 def _from_file(name: str, environ: Mapping[str, str]) -> str | None:

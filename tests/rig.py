@@ -8,7 +8,6 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -43,11 +42,16 @@ class Rig:
         self,
         database_url: str,
         folder: Path,
-        logins: Mapping[str, Login] = MappingProxyType({}),
+        logins: Mapping[str, Login] | None = None,
         *,
         kek_uri: str | None = None,
     ) -> None:
-        self.settings = Settings(data_dir=folder, database_url=database_url, kek_uri=kek_uri)
+        self.settings = Settings(
+            data_dir=folder,
+            database_url=database_url,
+            kek_uri=kek_uri,
+            allow_networks="127.0.0.1",  # where the tests' providers are
+        )
         database = Database(database_url)
         migrate.upgrade(database)
         database.close()

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from types import MappingProxyType
 from typing import Any, Final
 
-import httpx
 import structlog
 
 from connectors import registry
+from connectors.kit.transport.transport import Transport
 from contracts.login import Login
 from contracts.settings import Settings
 from storage.connections import Connections
@@ -29,7 +28,7 @@ from workers.drain import Drainer, Tally
 from workers.gaps import GapAnnouncer
 from workers.grant_states import GrantStates
 from workers.lanes import DrainThreads, LaneQueue
-from workers.metrics import Metrics
+from workers.metrics import CountedCalls, Metrics
 from workers.normalizing import Normalizer
 from workers.refreshing import Refresher
 from workers.repeating import Repeating, works
@@ -56,15 +55,17 @@ class Parts:
         self,
         settings: Settings,
         environ: Mapping[str, str],
-        logins: Mapping[str, Login] = MappingProxyType({}),
+        logins: Mapping[str, Login] | None = None,
     ) -> None:
+        """`logins`: others than those of the registry, for tests."""
         self.settings = settings
         self.metrics = Metrics()
         self._closing = ExitStack()
         self.database = open_database(settings)
         self._direct = direct_database(settings, self.database)
         self.vault = open_vault(settings)
-        connectors = registry.build(environ).connectors
+        built = registry.build(environ)
+        connectors = built.connectors
         leases = Leases(self.database, seconds=settings.lease_seconds)
         store = DrainStore(self.database)
         known = Connections(self.database)
@@ -96,7 +97,7 @@ class Parts:
         rotations = Rotations(self.database)
         self.resealer = Resealer(rotations, SealedRows(self.database), leases, self.vault)
         self.sweeper = Sweeper(store, self.lanes, errands, {"rotations": self.resealer.run})
-        self._keep_fresh(store, normalizer, logins)
+        self._keep_fresh(store, normalizer, built.logins if logins is None else logins)
 
     def _keep_fresh(
         self, store: DrainStore, normalizer: Normalizer, logins: Mapping[str, Login]
@@ -109,9 +110,13 @@ class Parts:
         )
         self.tokens = GrantTokens(self.vault, self.openings)
         states = GrantStates(grants, normalizer, _CHANNELS)
-        self.client = httpx.Client(timeout=10, follow_redirects=False)
+        self.transport = Transport(
+            allow=self.settings.allowed_networks,
+            sandbox_url=self.settings.sandbox_url,
+            observer=CountedCalls(self.metrics),
+        )
         self.refresher = Refresher(
-            grants, rows, store, self.tokens, states, logins, self.client, self.metrics
+            grants, rows, store, self.tokens, states, logins, self.transport.client(), self.metrics
         )
         self.scheduler = Scheduler(rows, {REFRESH: self.refresher.run}, self.metrics)
         self.counting = Repeating(
@@ -141,7 +146,7 @@ class Parts:
     def close(self) -> None:
         """Let go of databases, keys and providers."""
         self._closing.close()
-        self.client.close()
+        self.transport.close()
         self.database.close()
         self._direct.close()
         self.vault.close()

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
+from connectors.kit.transport.observing import Call
+from connectors.kit.transport.usage import APP, Usage
 from contracts.errors import Misconfigured
 
 _SECONDS: Final = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200)
@@ -25,6 +27,19 @@ class Metrics:
             "gateway_refreshes",
             "Refreshes and checks of tokens, by login and what became of them",
             ["login", "result"],
+            registry=registry,
+        )
+        self.calls = Histogram(
+            "gateway_provider_call_seconds",
+            "Calls to providers, by whose host it is and how they ended",
+            ["provider", "host", "outcome"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.usage = Gauge(
+            "gateway_provider_app_usage_percent",
+            "How much of our app's own limit the provider said is used up",
+            ["provider"],
             registry=registry,
         )
         self.lag = Histogram(
@@ -52,3 +67,23 @@ class Metrics:
             thread.join()
 
         return close
+
+
+class CountedCalls:
+    """Hears of every call to a provider (`Observer`).
+
+    An asset's usage has no place in a metric: its id would be a label.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def called(self, call: Call) -> None:
+        """A call is over, well or not."""
+        labels = self._metrics.calls.labels(call.provider, call.host, call.outcome)
+        labels.observe(call.seconds)
+
+    def used(self, provider: str, usage: Usage) -> None:
+        """The provider said how much of a limit is used up."""
+        if usage.subject == APP:
+            self._metrics.usage.labels(provider).set(usage.percent)

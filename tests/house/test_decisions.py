@@ -79,6 +79,37 @@ def test_days_from_the_future_are_day_0(day: int, counts_as: int) -> None:
     assert event_day(day * DAY_MS + 5, TODAY * DAY_MS + DAY_MS - 1) == counts_as
 
 
+def test_calls_go_out_through_the_one_transport() -> None:
+    """ADR 27: nobody else of those who call providers makes a client, a session or a connection."""
+    makers = {
+        "Client",
+        "AsyncClient",
+        "HTTPTransport",
+        "AsyncHTTPTransport",
+        "ConnectionPool",
+        "Session",
+        "Http",
+        "HTTPConnection",
+        "HTTPSConnection",
+        "urlopen",
+        "create_connection",
+    }
+    found = {
+        (name, node.func.attr)
+        for name, tree in _modules("contracts", "connectors", "workers")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in makers
+    }
+    kit = "connectors/kit"
+    assert found == {
+        (f"{kit}/transport/transport.py", "Client"),
+        (f"{kit}/transport/transport.py", "ConnectionPool"),
+        (f"{kit}/meta/graph.py", "Session"),  # carried over a client
+    }
+
+
 def test_routes_are_made_in_two_places() -> None:
     """ADR 17: from the table of operations, and for the pages that show it."""
     makers = {

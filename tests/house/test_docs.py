@@ -15,7 +15,7 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from connectors.registry import PROVIDERS
+from connectors.registry import LOGINS, PROVIDERS
 from contracts.settings import Settings
 from gateway.cli.commands import app
 from scripts.connector_table import filled
@@ -170,7 +170,11 @@ def test_the_connector_table_is_the_registrys() -> None:
 
 def test_the_settings_table_is_the_codes() -> None:
     rows = re.findall(r"^\| `([A-Z_]+)` \| (.+?) \|", README.read_text(), re.MULTILINE)
-    kinds: list[type[msgspec.Struct]] = [Settings, *(line.settings for line in PROVIDERS)]
+    kinds: list[type[msgspec.Struct]] = [
+        Settings,
+        *(line.settings for line in PROVIDERS),
+        *(line.settings for line in LOGINS.values()),
+    ]
     fields = {f.encode_name: f for kind in kinds for f in msgspec.structs.fields(kind)}
     assert [name for name, _ in rows] == list(dict.fromkeys(name for name, _ in rows))
     assert {name for name, _ in rows} == set(fields)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from connectors.registry import PROVIDERS
+from connectors.registry import LOGINS, PROVIDERS
 from contracts.settings import Settings, environment, load
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
@@ -13,7 +13,11 @@ EXAMPLE = Path(__file__).parents[2] / ".env.example"
 
 def test_every_setting_is_there() -> None:
     named = set(re.findall(r"^(\w+)=", EXAMPLE.read_text(), re.MULTILINE))
-    kinds: list[type[msgspec.Struct]] = [Settings, *(provider.settings for provider in PROVIDERS)]
+    kinds: list[type[msgspec.Struct]] = [
+        Settings,
+        *(line.settings for line in PROVIDERS),
+        *(line.settings for line in LOGINS.values()),
+    ]
     settings = {field.encode_name for kind in kinds for field in msgspec.structs.fields(kind)}
     assert named == settings
 

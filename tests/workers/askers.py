@@ -70,7 +70,7 @@ def crowd(settings: Settings, known: Mapping[str, Login], grant: str, count: int
 
 
 def main(action: str, database: str, folder: str, provider: str, grant: str, *rest: str) -> None:
-    settings = Settings(data_dir=Path(folder), database_url=database)
+    settings = Settings(data_dir=Path(folder), database_url=database, allow_networks="127.0.0.1")
     known = logins(provider)
     if action == "crowd":
         crowd(settings, known, grant, int(rest[0]))

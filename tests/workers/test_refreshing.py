@@ -42,7 +42,7 @@ def rig(database_url: str, tmp_path: Path, provider: Provider) -> Iterator[Rig]:
     rig = Rig(database_url, tmp_path / "var", logins(provider.url))
     yield rig
     rig.parts.scheduler.stop()
-    rig.parts.client.close()
+    rig.parts.transport.close()
     rig.close()
 
 

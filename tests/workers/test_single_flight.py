@@ -33,7 +33,7 @@ def rig(database_url: str, tmp_path: Path, provider: Provider) -> Iterator[Rig]:
     with ExitStack() as stack:
         rig = Rig(database_url, tmp_path / "var", logins(provider.url))
         stack.callback(rig.close)
-        stack.callback(rig.parts.client.close)
+        stack.callback(rig.parts.transport.close)
         stack.callback(rig.parts.scheduler.stop)
         yield rig
 

@@ -21,3 +21,5 @@ def settings(built: Parts) -> Iterator[Finding]:
             yield ok(name, "on")
     for name, missing in registry.off.items():
         yield warn(name, "off", f"set {missing} to switch it on")
+    for name, missing in registry.logins_off.items():
+        yield warn(f"login {name}", "off", f"set {missing} to switch it on")

@@ -111,6 +111,11 @@ def test_the_database_being_away_is_a_fault_and_no_end(
 def test_providers_say_what_is_missing_or_over(rig: Rig) -> None:
     off = _levels({**_environ(rig), "META_APP_SECRET": ""})["facebook"]
     assert [(one.level, "META_APP_SECRET" in one.advice) for one in off] == [("warn", True)]
+
+
+def test_a_login_that_is_off_says_what_it_lacks(rig: Rig) -> None:
+    (finding,) = _levels(_environ(rig))["login google"]
+    assert (finding.level, "GOOGLE_CLIENT_ID" in finding.advice) == ("warn", True)
     assert [one.level for one in _levels(_environ(rig))["facebook"]] == ["ok"]
     over = _levels(_environ(rig, META_GRAPH_VERSION="v18.0"))["facebook"]
     assert [(one.level, "v18.0 ended" in one.detail) for one in over] == [("warn", True)]

@@ -1,0 +1,1 @@
+"""What Google's providers share: the login, the clients, the errors."""

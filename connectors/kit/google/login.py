@@ -1,0 +1,105 @@
+"""The login `google`: an access token lives for an hour, the refresh token until somebody ends it.
+
+Source: https://developers.google.com/identity/protocols/oauth2/web-server#offline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+
+import msgspec
+
+from connectors.kit.google.settings import GoogleSettings
+from contracts.errors import Reauthorize, Retryable
+from contracts.login import Login, Refreshed, Tokens
+from contracts.tokens import Secret
+
+if TYPE_CHECKING:
+    import httpx
+
+TOKEN_URL: Final = "https://oauth2.googleapis.com/token"  # noqa: S105
+
+_AHEAD: Final = timedelta(minutes=10)
+_USUAL_LIFE_S: Final = 3_600
+_FULL_NAMES: Final = {
+    "email": "https://www.googleapis.com/auth/userinfo.email",
+    "profile": "https://www.googleapis.com/auth/userinfo.profile",
+}
+"""Short names of scopes → what Google calls them in its answers."""
+
+
+Seconds = Annotated[int, msgspec.Meta(gt=0, le=1_000_000_000)]
+
+
+class _Answer(msgspec.Struct):
+    access_token: str
+    expires_in: Seconds | None = None
+    refresh_token: str | None = None
+    scope: str | None = None
+
+
+class GoogleLogin(Login):
+    """Refreshes by a plain POST: google-auth would try three times by itself, keeps what was
+    granted to itself unless scopes are asked for, and asking for one that was not granted fails.
+    """
+
+    name: ClassVar[str] = "google"
+    rotates: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        settings: GoogleSettings,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._settings, self._now = settings, now
+
+    def due_at(self, tokens: Tokens) -> datetime | None:
+        """Ten minutes before the token ends, or at half its life if that is short; without a
+        refresh token when it ends, since then the grant does.
+        """
+        if tokens.refresh_token is None or tokens.expires_at is None:
+            return tokens.expires_at
+        life = tokens.expires_at - tokens.obtained_at
+        return tokens.expires_at - min(_AHEAD, life / 2)
+
+    def refresh(self, client: httpx.Client, tokens: Tokens) -> Refreshed:
+        """See `Login.refresh`. The refresh token stays unless Google sends another."""
+        from connectors.kit.google.errors import token_refusal
+        from connectors.kit.transport.failures import read
+
+        if tokens.refresh_token is None:
+            raise Reauthorize("there is no refresh token")
+        form = {
+            "grant_type": "refresh_token",
+            "client_id": self._settings.client_id,
+            "client_secret": self._settings.client_secret.reveal(),
+            "refresh_token": tokens.refresh_token.reveal(),
+        }
+        now = self._now()
+        response = client.post(TOKEN_URL, data=form, extensions={"idempotent": True})
+        if response.status_code != 200:
+            raise token_refusal(read(response))
+        return _refreshed(response.content, now)
+
+
+def _refreshed(body: bytes, now: datetime) -> Refreshed:
+    try:
+        answer = msgspec.json.decode(body, type=_Answer, strict=False)
+        access = Secret(answer.access_token)
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError):
+        raise Retryable("Google answered with something else than tokens") from None
+    life = timedelta(seconds=answer.expires_in or _USUAL_LIFE_S)
+    tokens = Tokens(
+        access_token=access,
+        obtained_at=now,
+        expires_at=now + life,
+        refresh_token=Secret(answer.refresh_token) if answer.refresh_token else None,
+    )
+    return Refreshed(tokens, None if answer.scope is None else granted(answer.scope))
+
+
+def granted(scope: str) -> frozenset[str]:
+    """Scopes of an answer, by their full names, so that they can be compared."""
+    return frozenset(_FULL_NAMES.get(name, name) for name in scope.split())

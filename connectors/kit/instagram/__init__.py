@@ -1,0 +1,1 @@
+"""What Instagram's own login needs: its app, its refresh."""
