@@ -160,7 +160,12 @@ def test_the_key_store_is_scrubbed_once_for_all_that_are_retired(
     scrubbed: list[int] = []
     store = rig.vault.rotation._store
     scrub = store.scrub
-    monkeypatch.setattr(store, "scrub", lambda: (scrubbed.append(1), scrub()))
+
+    def counted() -> None:
+        scrubbed.append(1)
+        scrub()
+
+    monkeypatch.setattr(store, "scrub", counted)
     assert orders.order_retiring(pages) == 3
     rig.parts.resealer.run()
     assert (dict(orders.states()), len(scrubbed)) == ({"retired": 3}, 1)
