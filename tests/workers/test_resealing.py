@@ -183,12 +183,12 @@ def test_the_lease_is_kept_while_the_keys_of_many_tenants_are_opened(
     slow = rig.vault.tenant
     intruder = Leases(rig.database)
 
-    def tenant(name: str) -> TenantKeys:
+    def opened(name: str) -> TenantKeys:
         time.sleep(0.4)
         assert intruder.take_new(LEASE, "all") is None, "another worker would begin the same"
         return slow(name)
 
-    monkeypatch.setattr(rig.vault, "tenant", tenant)
+    monkeypatch.setattr(rig.vault, "tenant", opened)
     one.run()
     assert dict(orders.states()) == {"settling": 5}
 
