@@ -65,9 +65,9 @@ def _held(client: "redis.Redis", key: bytes) -> list[bytes]:
 
 def rabbitmq_messages(url: str, queue: str) -> Blobs:
     """The messages that wait in a queue of RabbitMQ, which keeps them."""
-    import kombu
+    from kombu.connection import Connection
 
-    with kombu.Connection(url) as connection:
+    with Connection(url) as connection:
         channel = connection.channel()
         number = 0
         while (message := channel.basic_get(queue)) is not None:

@@ -41,7 +41,7 @@ class Finder:
 
     def __init__(self, markers: Mapping[str, str]) -> None:
         self._exact = {name: tuple(_in_base64(text)) for name, text in markers.items()}
-        self._folded = {
+        self._folded: dict[str, tuple[bytes, ...]] = {
             name: (text.lower().encode(), text.encode().hex().encode())
             for name, text in markers.items()
         }
@@ -51,10 +51,9 @@ class Finder:
         found: dict[str, bytes] = {}
         for layer in (blob, *_unpacked(blob)):
             folded = layer.lower()
-            for name, needles in self._folded.items():
-                found |= _first(name, folded, needles)
-            for name, needles in self._exact.items():
-                found |= _first(name, layer, needles)
+            for name in self._exact:
+                found |= _first(name, folded, self._folded[name])
+                found |= _first(name, layer, self._exact[name])
         return found
 
     def leaks(

@@ -105,9 +105,9 @@ def test_messages_in_redis_are_searched(private_redis: PrivateRedis) -> None:
 
 
 def test_messages_in_rabbitmq_are_searched(rabbitmq_url: str) -> None:
-    import kombu
+    from kombu.connection import Connection
 
-    with kombu.Connection(rabbitmq_url) as connection:
+    with Connection(rabbitmq_url) as connection:
         queue = connection.SimpleQueue("q")
         queue.put({"in": "the body", "text": WRITTEN})
         queue.put({"in": "a header"}, headers={"x": WRITTEN})
