@@ -117,7 +117,7 @@ def test_messages_in_rabbitmq_are_searched(rabbitmq_url: str) -> None:
 
 def test_command_lines_and_environments_are_searched() -> None:
     own = f"GIVEN={TEXT}"
-    program = "import sys; sys.stdin.read()"
+    program = "import sys; print('runs', flush=True); sys.stdin.read()"
     for arguments, more, found in (
         ([TEXT], {}, ["cmdline"]),
         ([], {"PASSED_ON": TEXT}, ["environ"]),
@@ -127,6 +127,9 @@ def test_command_lines_and_environments_are_searched() -> None:
             [sys.executable, "-c", program, *arguments],
             env={**os.environ, **more},
             stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         ) as child:
+            assert child.stdout is not None
+            child.stdout.readline()  # until then its command line may be another one's
             leaks = list(FINDER.leaks(places.processes([child.pid], {own.encode()})))
             assert [leak.place.rpartition("/")[2] for leak in leaks] == found
