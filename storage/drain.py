@@ -87,10 +87,11 @@ class DrainStore:
         if self._database.is_postgresql:
             return
         with self._database.read() as connection:
-            behind = connection.execute(undrained.left_behind()).all()
+            behind = connection.execute(undrained.left_behind(self._database.clock_ms())).all()
         if behind:
+            free = leases.c.until_ms <= self._database.clock_ms()
             with self._database.write() as connection:
-                connection.execute(_CATCH_UP, [row._asdict() for row in behind])
+                connection.execute(_CATCH_UP.where(free), [row._asdict() for row in behind])
 
     def _undrained(self, *those: sa.ColumnElement[bool]) -> sa.Select[Any]:
         return undrained.lanes(self._database.is_postgresql, *those)
@@ -167,7 +168,7 @@ class DrainStore:
 _CATCH_UP: Final = (
     sa.update(leases)
     .where(leases.c.kind == LANE, leases.c.key == sa.bindparam("lane"))
-    .where(leases.c.mark == sa.bindparam("from"), leases.c.owner.is_(None))
+    .where(leases.c.mark == sa.bindparam("from"))
     .values(mark=sa.bindparam("newest"))
 )
 

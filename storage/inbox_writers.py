@@ -1,6 +1,7 @@
 """The two inbox writers: asyncpg for PostgreSQL, a process with its own connection for SQLite."""
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Sequence
 from typing import Any, Final
@@ -16,6 +17,8 @@ INBOX_LOCK: Final = 7_215_003
 """Advisory lock that makes ids follow the order of commits: a lane's mark must never pass an id
 that another edge process has yet to commit."""
 COMMAND_TIMEOUT_S: Final = 3.0
+ANSWER_TIMEOUT_S: Final = 6.0
+"""For SQLite's writing process: longer than it waits itself for a locked database."""
 
 _PG_RUN_KEY: Final = (
     "INSERT INTO run_keys (id, day, wrapped) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
@@ -98,10 +101,14 @@ class SqliteWriter:
         except UnicodeEncodeError as error:
             raise InvalidInput(type(error).__name__) from None
         try:
-            answer, _, reason = (await self._ask(batch)).partition(" ")
-        except OSError as error:
-            await self.close()
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                answer, _, reason = (await self._ask(batch)).partition(" ")
+        except OSError as error:  # a time-out is one
+            await self._end()
             raise StoreUnavailable(type(error).__name__) from error
+        except BaseException:
+            await self._end()  # its answer would be taken for that of the next batch
+            raise
         if answer == "invalid":
             raise InvalidInput(reason)
         if answer != "ok":
@@ -116,7 +123,15 @@ class SqliteWriter:
         try:
             await asyncio.wait_for(process.wait(), COMMAND_TIMEOUT_S)
         except TimeoutError:
-            process.kill()
+            self._process = process
+            await self._end()
+
+    async def _end(self) -> None:
+        """End the process whatever it is at; what it was to write may be stored or not."""
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
             await process.wait()
 
     async def _ask(self, batch: bytes) -> str:

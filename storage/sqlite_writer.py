@@ -44,7 +44,7 @@ class Writer:
         self._path = path
         self._turn = Turn(path.with_name(path.name + "-turn"))
         self._connection: sqlite3.Connection | None = None
-        self._known: set[bytes] = set()
+        self._opened: tuple[int, int] | None = None
 
     def write(self, key: Sequence[Any], items: Sequence[Sequence[Any]]) -> str:
         """Commit a batch and return the line to answer."""
@@ -58,15 +58,13 @@ class Writer:
         except (sqlite3.Error, OSError) as error:
             self._drop()
             return f"away {type(error).__name__}"
-        self._known.add(run)
         return "ok"
 
     def _commit(self, key: Sequence[Any], rows: Sequence[tuple[object, ...]]) -> None:
         connection = self._connected()
         connection.execute("BEGIN IMMEDIATE")
         try:
-            if key[0] not in self._known:
-                connection.execute(_RUN_KEY, key)
+            connection.execute(_RUN_KEY, key)  # each time: the store may have been restored since
             for statement, values in _chunks(rows):
                 connection.execute(statement, values)
             connection.execute("COMMIT")
@@ -75,16 +73,21 @@ class Writer:
             raise
 
     def _connected(self) -> sqlite3.Connection:
+        """Raises `FileNotFoundError` without a database. SQLite itself goes on writing into a file
+        that was removed or replaced since it was opened.
+        """
+        found = self._path.stat()
+        place = found.st_dev, found.st_ino
+        if place != self._opened:
+            self._drop()
         if self._connection is None:
-            if not self._path.exists():
-                raise sqlite3.OperationalError("no database")
             self._connection = sqlite3.connect(self._path, timeout=3)
+            self._opened = place
             prepare_sqlite(self._connection)
         return self._connection
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
-        self._known.clear()  # the store that comes back may be an older one, without our run key
         if connection is not None:
             connection.close()
 

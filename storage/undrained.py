@@ -32,12 +32,13 @@ def lanes(is_postgresql: bool, *those: sa.ColumnElement[bool]) -> sa.Select[Any]
     return sa.select(leases.c.key).where(leases.c.kind == LANE, *those, sa.or_(behind, put_off))
 
 
-def left_behind() -> sa.Select[Any]:
-    """SQLite: free lanes that are drained, with their mark in an older segment than the newest.
+def left_behind(clock: sa.ColumnElement[int]) -> sa.Select[Any]:
+    """SQLite: lanes that nobody holds by `clock` and that are drained, with their mark in an older
+    segment than the newest.
 
     Columns: `lane` (the lease's key), `from` (its mark) and `newest` (the inbox's newest id).
     """
-    looked = _looked(leases.c.owner.is_(None), segment(leases.c.mark) < _LAST)
+    looked = _looked(leases.c.until_ms <= clock, segment(leases.c.mark) < _LAST)
     newest = sa.select(sa.func.max(inbox.c.id)).scalar_subquery()
     drained = sa.and_(~looked.c.found, looked.c.segment == _LAST)
     columns = looked.c.key.label("lane"), looked.c.mark.label("from"), newest.label("newest")

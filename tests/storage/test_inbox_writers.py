@@ -4,12 +4,14 @@ import asyncio
 import signal
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import msgspec
 import pytest
 import sqlalchemy as sa
 
 from contracts.errors import InvalidInput, StoreUnavailable
+from storage import inbox_writers, migrate
 from storage.database import Database
 from storage.inbox import InboxWriter
 from storage.inbox_writers import SqliteWriter, inbox_writer
@@ -119,3 +121,69 @@ async def test_signals_do_not_end_the_writing_process(sqlite_database: Database)
     await writer.write(run_key(), [item()])
     await writer.close()
     assert len(stored(sqlite_database)) == 2
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_database_file_that_was_taken_away_is_no_store(
+    sqlite_database: Database, replaced: bool
+) -> None:
+    """SQLite would write into the file that nobody finds any more, and say that it is stored."""
+    writer = SqliteWriter(sqlite_database.url)
+    await writer.write(run_key(), [item()])
+    _take_away(sqlite_database)
+    if replaced:
+        migrate.upgrade(other := Database(sqlite_database.url))
+        await writer.write(run_key(), [item()])
+        assert len(stored(other)) == 1
+        other.close()
+    else:
+        with pytest.raises(StoreUnavailable):
+            await writer.write(run_key(), [item()])
+    await writer.close()
+
+
+def _take_away(database: Database) -> None:
+    database.close()
+    path = Path(database.url.removeprefix("sqlite:///"))
+    for file in path.parent.glob(f"{path.name}*"):
+        file.rename(file.with_name(f"away-{file.name}"))
+
+
+async def test_a_store_restored_in_place_gets_the_run_key_again(sqlite_database: Database) -> None:
+    writer = SqliteWriter(sqlite_database.url)
+    await writer.write(run_key(), [item()])
+    with sqlite_database.write() as connection:
+        connection.execute(sa.delete(run_keys))
+    await writer.write(run_key(), [item()])
+    await writer.close()
+    assert _run_keys(sqlite_database) == {run_key().id}
+
+
+async def test_an_answer_belongs_to_its_batch_also_after_one_was_given_up(
+    sqlite_database: Database,
+) -> None:
+    writer = SqliteWriter(sqlite_database.url)
+    await writer.write(run_key(), [item()])
+    stopped = writer._process
+    stopped.send_signal(signal.SIGSTOP)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(writer.write(run_key(), [item()]), 0.1)
+    assert stopped.returncode == -signal.SIGKILL
+    with pytest.raises(InvalidInput):
+        await writer.write(run_key(), [BAD])
+    await writer.write(run_key(), [item()])
+    await writer.close()
+
+
+async def test_a_writing_process_that_hangs_is_given_up(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = SqliteWriter(sqlite_database.url)
+    await writer.write(run_key(), [item()])
+    monkeypatch.setattr(inbox_writers, "ANSWER_TIMEOUT_S", 0.2)
+    writer._process.send_signal(signal.SIGSTOP)
+    with pytest.raises(StoreUnavailable):
+        await writer.write(run_key(), [item()])
+    monkeypatch.undo()
+    await writer.write(run_key(), [item()])
+    await writer.close()

@@ -1,8 +1,11 @@
 """A lane's items are found however many segments of other lanes' items lie between."""
 
+import time
+
 import pytest
 import sqlalchemy as sa
 
+from contracts.errors import LeaseLost
 from storage.database import Database
 from storage.drain import DrainStore
 from storage.leases import LANE, Lease, Leases
@@ -62,12 +65,23 @@ def test_drained_lanes_catch_up_and_miss_nothing(sqlite_database: Database) -> N
 def test_nobody_catches_up_for_a_lane_that_somebody_holds(sqlite_database: Database) -> None:
     store, holder = DrainStore(sqlite_database), Leases(sqlite_database)
     (lease,) = holder.take(LANE, ["7"])
-    (item,) = add_items(sqlite_database, 1, lane=7)
-    add_items(sqlite_database, 2 * SEGMENT, lane=2)
+    last = add_items(sqlite_database, 2 * SEGMENT, lane=2)[-1]
     store.catch_up()
-    store.write(Turn([lease], [item], release=True))
+    assert _mark(sqlite_database, 7) == 0, "its holder has read the mark"
+    store.write(Turn([lease], [0], release=True))
     store.catch_up()
-    assert _mark(sqlite_database, 7) == item + 2 * SEGMENT
+    assert _mark(sqlite_database, 7) == last
+
+
+def test_a_lane_whose_holder_died_catches_up_too(sqlite_database: Database) -> None:
+    store = DrainStore(sqlite_database)
+    (lease,) = Leases(sqlite_database, seconds=0.001).take(LANE, ["7"])
+    last = add_items(sqlite_database, 2 * SEGMENT, lane=2)[-1]
+    time.sleep(0.01)
+    store.catch_up()
+    assert _mark(sqlite_database, 7) == last
+    with pytest.raises(LeaseLost):
+        store.write(Turn([lease], [0], release=True))
 
 
 @pytest.mark.postgres
