@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -64,28 +65,32 @@ class SpanFile:
         self._spans = spans
         self._path = folder / f"{uuid4().hex}.spans"
         self._file: int | None = None
+        self._busy = threading.Lock()  # at shutdown two threads may add, and both would open it
 
     def add(self, spans: Iterable[Span]) -> None:
         """Append, on disk when it returns. Raises `OSError`."""
         lines = [f"{self._name(span[:2])} {span.from_ms}" for span in spans]
-        file = self._opened()
         text = memoryview("\n".join(["", *lines, ""]).encode())  # apart from a torn line before
-        while text:
-            text = text[os.write(file, text) :]
-        os.fsync(file)
+        with self._busy:
+            file = self._opened()
+            while text:
+                text = text[os.write(file, text) :]
+            os.fsync(file)
 
     def clear(self) -> None:
         """All is told. Raises `OSError`."""
-        file, self._file = self._file, None
-        if file is not None:
-            self._path.unlink(missing_ok=True)
-            os.close(file)
+        try:
+            if self._file is not None:
+                self._path.unlink(missing_ok=True)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Leave what is in it to the next edge."""
-        file, self._file = self._file, None
-        if file is not None:
-            os.close(file)
+        with self._busy:
+            file, self._file = self._file, None
+            if file is not None:
+                os.close(file)
 
     def tell_left(self, until_ms: int) -> None:
         """Tell what dead processes have left in the folder, and remove it.

@@ -2,6 +2,7 @@
 
 import stat
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -196,6 +197,22 @@ def test_a_file_holds_no_name_and_is_for_its_owner_alone(
     file.add(REFUSED)
     assert len(list((tmp_path / "refused").iterdir())) == 1
     file.close()
+
+
+def test_two_threads_that_note_for_the_first_time_write_one_file(
+    rig: Rig, spans: HashedSpans, tmp_path: Path
+) -> None:
+    """As at shutdown, where the note under way goes on beside the last one."""
+    dead = SpanFile(tmp_path / "refused", spans)
+    with ThreadPoolExecutor(8) as threads:
+        spans_ = [[Span("facebook", str(n), _FROM, _FROM, 1)] for n in range(8)]
+        noted = [threads.submit(dead.add, some) for some in spans_]
+        for one in noted:
+            one.result(timeout=10)
+    assert len(list((tmp_path / "refused").iterdir())) == 1
+    dead.close()
+    SpanFile(tmp_path / "refused", spans).tell_left(_FROM + 100)
+    assert len(_gaps(rig)) == 8
 
 
 @pytest.mark.parametrize("torn", [b"\n0123456789abcdef", b"\n- 17953380", b"\xff\xff", b""])
