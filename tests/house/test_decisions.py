@@ -50,7 +50,7 @@ def test_writes_begin_in_their_turn_alone() -> None:
     beginning = {
         name for name, tree in _modules("storage", "workers", "gateway") if "BEGIN" in _texts(tree)
     }
-    assert beginning == {"storage/database.py", "storage/inbox_writers.py"}
+    assert beginning == {"storage/database.py", "storage/sqlite_writer.py"}
     for name, tree in _modules("storage"):
         if name in beginning:
             assert "storage.turn" in _imports(tree)
