@@ -35,6 +35,7 @@ _IN_TEXT: Final = (
 """Secrets in a text of somebody else's: bearer tokens, credentials and parameters of URLs, API keys
 of ours, Graph tokens."""
 
+_HEARD: Final = ("celery", "uvicorn")
 _FRAMES: Final = 12
 
 
@@ -71,6 +72,7 @@ def configure(
             ],
         )
     )
+    handler.addFilter(is_for_us)
     handler.addFilter(without_errors_text)
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -97,6 +99,17 @@ def told_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     if isinstance(error, BaseException):
         event["exception"] = [_told(link) for link in _chain(error)]
     return event
+
+
+def is_for_us(record: logging.LogRecord) -> bool:
+    """Filter: below warnings only we ourselves are heard, and from info on who says that a process
+    runs. What others say there are URLs, headers, bodies and keys (botocore's hold plaintext).
+    """
+    if record.levelno >= logging.WARNING or hasattr(record, "_from_structlog"):
+        return True
+    if isinstance(record.msg, dict):  # structlog's own event
+        return True
+    return record.levelno >= logging.INFO and record.name.startswith(_HEARD)
 
 
 def without_errors_text(record: logging.LogRecord) -> bool:

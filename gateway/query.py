@@ -1,5 +1,6 @@
 """Reads queries, paths and JSON bodies into typed structs; the unreadable is `InvalidInput`."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar, get_args, get_origin
 from urllib.parse import parse_qsl
@@ -11,6 +12,8 @@ from contracts.errors import InvalidInput
 S = TypeVar("S", bound=msgspec.Struct)
 
 _MOST_PAIRS: Final = 100
+_LONGEST_WORD: Final = 19
+_QUOTED: Final = re.compile(r"(enum value|unknown field) (.)(.*)\2(?: - at|$)", re.DOTALL)
 
 
 def parse_pairs(query_string: bytes) -> list[tuple[str, str]]:
@@ -69,7 +72,19 @@ def _convert(kind: type[S], values: dict[str, Any], part: str) -> S:
 
 def _reason(error: Exception) -> str:
     """msgspec says types, bounds and field names; an unknown field's name is the caller's own."""
-    return _shown(str(error)) if isinstance(error, msgspec.DecodeError) else "not readable"
+    return (
+        _shown(_unquoted(str(error))) if isinstance(error, msgspec.DecodeError) else "not readable"
+    )
+
+
+def _unquoted(text: str) -> str:
+    """msgspec quotes the caller's own words of enumerations and unknown fields; long ones are not
+    told back: a key or token may stand in the wrong place, and answers are logged elsewhere.
+    """
+    found = _QUOTED.search(text)
+    if found is None or len(found[3]) <= _LONGEST_WORD:
+        return text
+    return f"{text[: found.start(3)]}…{text[found.end(3) :]}"
 
 
 def _shown(text: str) -> str:

@@ -68,7 +68,7 @@ class ApiKeys:
             connection.execute(sa.update(api_keys).where(live).values(revoked_at_ms=now_ms()))
             row = connection.execute(sa.select(*_COLUMNS).where(api_keys.c.id == key_id)).first()
         if row is None:
-            raise NotFound(f"no key {key_id}")
+            raise NotFound("no such key")  # who revokes may give the key itself
         return ApiKey(*row)
 
 

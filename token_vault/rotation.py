@@ -110,8 +110,8 @@ class KeyRotation:
     def retire(self, tenant: str, sealing: bytes) -> None:
         """Remove the tenant's data keys but the one of prefix `sealing`, if that seals still.
 
-        Whatever they sealed opens no more, in backups of the main database either. Raises as
-        `sealing`.
+        Whatever they sealed opens no more, in backups of the main database either; `scrub` makes
+        them leave the key store's files too. Raises as `sealing`.
         """
 
         def retired(keyset: Keyset) -> Keyset:
@@ -120,6 +120,9 @@ class KeyRotation:
             return keyset if kept else keysets.primary_only(keyset)
 
         self._change(tenant, retired)
+
+    def scrub(self) -> None:
+        """Once after any number of `retire`: it writes the whole key store anew. Repeatable."""
         self._store.scrub()
 
     def _change(self, tenant: str, change: Callable[[Keyset], Keyset]) -> Keyset:

@@ -111,13 +111,17 @@ class Resealer:
         log.info("reseal.key_renewed", tenant=name)
 
     def _retire_keys(self, done: Round, lease: Lease) -> None:
-        after = ""
+        """Killed before the scrub it is begun again: only the round's end takes its tenants out."""
+        after, retired = "", False
         while page := self._rotations.in_state("retiring", after, TENANTS):
             for order in page:
                 self._keep(lease)
                 if order.round == done.id and order.sealing is not None:
                     self._retire(order, order.sealing, lease)
+                    retired = True
             after = page[-1].tenant
+        if retired:
+            self._vault.rotation.scrub()
 
     def _retire(self, order: Rotation, sealing: bytes, lease: Lease) -> None:
         try:
@@ -199,6 +203,7 @@ class Resealer:
         fresh = []
         for row in rows:
             if row.tenant not in opened:
+                self._keep(lease)  # a KMS takes its time for each tenant of the batch
                 opened[row.tenant] = self._keys(row, lease)
             keys = opened[row.tenant]
             try:

@@ -11,7 +11,7 @@ from tenacity import (
 )
 from tenacity.wait import wait_base
 
-from contracts.errors import Conflict, GatewayError, Retryable, Unavailable
+from contracts.errors import Conflict, GatewayError, Misconfigured, Retryable, Unavailable
 
 LONGEST_AFTER_S: Final = 86_400.0
 """However long a provider asks us to wait, we look again after a day."""
@@ -48,10 +48,11 @@ def told(error: Exception) -> str:
 
 def until_stored(seconds: float) -> Retrying:
     """For a commit of what cannot be asked for twice: again and again for `seconds`, while the
-    store is away or what was planned is outdated.
+    store is away or what was planned is outdated. A KMS that refuses us (`Misconfigured`) may be
+    mended meanwhile.
     """
     return Retrying(
-        retry=retry_if_exception_type((Unavailable, Conflict)),
+        retry=retry_if_exception_type((Unavailable, Conflict, Misconfigured)),
         wait=wait_random_exponential(multiplier=0.2, min=0.05, max=2),
         stop=stop_after_delay(seconds),
         reraise=True,

@@ -107,7 +107,8 @@ def _unrecognized(piece: Strange) -> Event | Unreadable:
         try:
             ms = _ms(piece.entry_time)
         except Misshapen as problem:
-            return Unreadable(kind=kind, error=str(problem))
+            # the kind is a word of the delivery's, and what parks is told in clear
+            return Unreadable(kind="unrecognized", error=str(problem))
     data = content.ProviderUnrecognized(kind=kind, item=whole(piece.raw))
     key = f"unrecognized:{kind}:{digest(piece.raw)}"
     return Event(content=data, key=key, at=moment(ms), contact=piece.sender)

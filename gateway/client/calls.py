@@ -77,6 +77,9 @@ class Calls:
         transport: httpx.BaseTransport | None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        if not (key.isascii() and key.isprintable()):
+            # h11 would quote it in its error, whose text is logged and raised
+            raise InvalidInput("the API key holds a line's end or what else no header may")
         self._http = httpx.Client(
             base_url=base_url.rstrip("/"),
             headers={"authorization": f"Bearer {key}", "accept": "application/json"},

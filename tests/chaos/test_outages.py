@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.chaos.deployment import EDGE, Deployment, gaps, post, pull_all, texts_of, visible_after_s
-from tests.processes import eventually
+from tests.processes import eventually, started_by
 from tests.rig import text
 from tests.servers import PrivatePostgres, PrivateRedis
 
@@ -162,9 +162,14 @@ def test_with_a_full_disk_the_edge_refuses_and_says_the_gap(
     deployment = Deployment(tmp_path, sqlite_url, pages=PAGES)
 
     def limit(size: int) -> None:
-        """No file of the edge's may grow beyond `size` bytes."""
-        pid, hard = deployment.pid(EDGE), resource.RLIM_INFINITY
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
+        """No file of the edge's, nor of the process that writes for it, may grow beyond `size`
+        bytes.
+        """
+        edge, hard = deployment.pid(EDGE), resource.RLIM_INFINITY
+        writers = started_by(edge)
+        assert writers
+        for pid in (edge, *writers):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
 
     _prove_refused_and_said(deployment, lambda: limit(100), lambda: limit(resource.RLIM_INFINITY))
 

@@ -155,3 +155,10 @@ def test_a_cursor_problem_says_where_to_go_on() -> None:
             client.pull("crm")
         client.resume("crm", told.value)
     assert script.requests[-1].read() == b'{"cursor":"BBBB","rewind":true}'
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\x00", "\u00e9"])
+def test_a_key_that_no_header_may_hold_is_refused_without_quoting_it(end: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        Gateway("http://127.0.0.1:9", f"cbg_abcdefgh{end}", patience_s=0)
+    assert "cbg_" not in str(refused.value)

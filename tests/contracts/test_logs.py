@@ -133,3 +133,25 @@ def test_the_console_form_says_the_same() -> None:
     assert "ValueError" in out.getvalue()
     assert "test_the_console_form_says_the_same" in out.getvalue()
     assert "abc" not in out.getvalue()
+
+
+def test_others_are_heard_from_warnings_on() -> None:
+    """At debug botocore logs what it sends to a KMS: keys in clear."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    out = io.StringIO()
+    try:
+        logs.configure("json", "debug", out)
+        for name in ("botocore.endpoint", "urllib3.connectionpool", "somebody.new"):
+            logging.getLogger(name).debug("sending %s", "abc")
+            logging.getLogger(name).info("sending %s", "abc")
+            logging.getLogger(name).warning("it is slow")
+        logging.getLogger("celery.apps.worker").info("ready.")
+        structlog.get_logger().debug("ours")
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        structlog.reset_defaults()
+    assert "abc" not in out.getvalue()
+    events = [json.loads(line)["event"] for line in out.getvalue().splitlines()]
+    assert events == [*["it is slow"] * 3, "ready.", "ours"]

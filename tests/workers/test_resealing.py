@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ from storage.resealing import Resealed, SealedRows
 from storage.rotations import LEASE, Rotations
 from storage.sealed import SEALED, Sealed
 from tests.rig import Rig, text
-from token_vault import Purpose, Vault, open_vault
+from token_vault import Purpose, TenantKeys, Vault, open_vault
 from workers.resealing import Resealer
 
 BROKEN = b'{"id":"10","messaging":[{"message":3}]}'
@@ -143,6 +144,53 @@ def test_old_keys_are_removed_when_ordered_and_only_then(rig: Rig, orders: Rotat
     with pytest.raises(UnknownKey):
         rig.vault.tenant("acme").open(*backup)
     assert contents(rig, "acme") == before
+
+
+def test_the_key_store_is_scrubbed_once_for_all_that_are_retired(
+    rig: Rig, orders: Rotations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written anew as a whole: once a tenant would take hours for ten thousand."""
+    pages = {"acme": "10", "beta": "20", "gamma": "30"}
+    for tenant, page in pages.items():
+        rig.connect(tenant, page)
+    orders.order(pages)
+    rig.parts.resealer.run()
+    settle(rig)
+    rig.parts.resealer.run()
+    scrubbed: list[int] = []
+    store = rig.vault.rotation._store
+    scrub = store.scrub
+
+    def counted() -> None:
+        scrubbed.append(1)
+        scrub()
+
+    monkeypatch.setattr(store, "scrub", counted)
+    assert orders.order_retiring(pages) == 3
+    rig.parts.resealer.run()
+    assert (dict(orders.states()), len(scrubbed)) == ({"retired": 3}, 1)
+
+
+def test_the_lease_is_kept_while_the_keys_of_many_tenants_are_opened(
+    rig: Rig, orders: Rotations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A KMS that takes a third of the lease for each tenant of a batch."""
+    pages = {"acme": "10", "beta": "20", "gamma": "30", "delta": "40", "zeta": "50"}
+    for tenant, page in pages.items():
+        rig.connect(tenant, page)
+    orders.order(pages)
+    one = Resealer(orders, SealedRows(rig.database), Leases(rig.database, seconds=1), rig.vault)
+    slow = rig.vault.tenant
+    intruder = Leases(rig.database)
+
+    def opened(name: str) -> TenantKeys:
+        time.sleep(0.4)
+        assert intruder.take_new(LEASE, "all") is None, "another worker would begin the same"
+        return slow(name)
+
+    monkeypatch.setattr(rig.vault, "tenant", opened)
+    one.run()
+    assert dict(orders.states()) == {"settling": 5}
 
 
 def test_a_row_that_came_back_from_a_backup_is_saved_from_retiring(

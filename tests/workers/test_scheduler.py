@@ -187,13 +187,14 @@ def test_texts_of_others_are_not_told() -> None:
     assert told(KeyError("customer")) == "unexpected: KeyError"
 
 
-def test_a_commit_is_tried_while_the_store_is_away() -> None:
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), Misconfigured("no such key")])
+def test_a_commit_is_tried_while_the_store_or_the_kms_is_away(error: GatewayError) -> None:
     tries = []
 
     def commit() -> None:
         tries.append(1)
         if len(tries) < 3:
-            raise StoreUnavailable("away")
+            raise error
 
     until_stored(5)(commit)
     assert len(tries) == 3

@@ -149,7 +149,7 @@ def test_a_strange_update_in_another_delivery_is_the_same() -> None:
 
 def test_what_says_nothing_of_its_time_is_parked() -> None:
     (result,) = normalize(b'{"id":"1","messaging":[{"sender":{"id":"7"},"telepathy":{}}]}')
-    assert result == Unreadable(kind="telepathy", error="no timestamp")
+    assert result == Unreadable(kind="unrecognized", error="no timestamp")
 
 
 @pytest.mark.parametrize("raw", [b"", b"null", b"7", b'"x"', b"{", b"\xff", b'{"id"}', b"[", DEEP])
