@@ -15,6 +15,7 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from connectors.kit.transport.transport import Limits
 from connectors.registry import LOGINS, PROVIDERS
 from contracts.settings import Settings
 from gateway.cli.commands import app
@@ -218,6 +219,16 @@ def test_numbers_are_the_codes() -> None:
     assert len(rows) > 20
     code = [getattr(importlib.import_module(module), name) for _, module, name in rows]
     assert [float(said.replace(",", "")) for said, _, _ in rows] == [float(v) for v in code]
+
+
+def test_limits_of_calls_out_are_the_codes() -> None:
+    rows = re.findall(
+        r"^\| [^|]+ \| ([\d,]+)(?: \w+)? \| `Limits\.(\w+)` \|$",
+        (ROOT / "docs/security.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    said = {name: float(number.replace(",", "")) for number, name in rows}
+    assert said == msgspec.structs.asdict(Limits())
 
 
 # -- decisions ----------------------------------------------------------------------------------
