@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -61,10 +62,13 @@ def test_every_changed_byte_is_noticed(kms: Kms) -> None:
         for at in range(len(sealed))
         for flip in (1, 0x80)
     ]
+    opened = []
     for wrong in (*changed, b"", sealed[:4], sealed[: len(sealed) // 2]):
-        with pytest.raises((UnknownKey, Tampered, KeyUnavailable)):
-            key.decrypt(wrong, b"place")
+        with suppress(UnknownKey, Tampered, KeyUnavailable):
+            opened.append(key.decrypt(wrong, b"place"))
         assert key.decrypt(sealed, b"place") == b"key", "others are not refused for its sake"
+    # Vault's ciphertext is base64, whose last letter may have bits that say nothing.
+    assert opened in ([], [b"key"] if b"vault:" in sealed else [])
     with pytest.raises(Tampered):
         key.decrypt(changed[-1], b"place")
 
