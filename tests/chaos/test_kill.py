@@ -16,7 +16,7 @@ import pytest
 
 from tests.chaos.deployment import EDGE, LEASE_S, Deployment, kill_process, pull_all
 from tests.chaos.load import Follower, Killer, Sender, shortcomings
-from tests.processes import eventually
+from tests.processes import eventually, started_by
 from tests.servers import PrivatePostgres, PrivateRedis
 
 log = logging.getLogger(__name__)
@@ -39,8 +39,9 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(120 + 6 * KILLS)]
 
 def test_nothing_is_lost_doubled_or_reordered_on_sqlite(sqlite_url: str, tmp_path: Path) -> None:
     with _deployment(tmp_path, sqlite_url, None) as deployment:
-        shares = {EDGE: 2, "worker-1": 1, "worker-2": 1}
-        _prove(deployment, Killer(_processes(deployment), shares))
+        victims = _processes(deployment) | {"writer": partial(_kill_the_writer, deployment)}
+        shares = {EDGE: 2, "writer": 2, "worker-1": 1, "worker-2": 1}
+        _prove(deployment, Killer(victims, shares))
 
 
 @pytest.mark.postgres_server
@@ -76,6 +77,12 @@ def _processes(deployment: Deployment) -> Victims:
         deployment.start_one(name)
 
     return {name: partial(again, name) for name in (EDGE, *deployment.workers)}
+
+
+def _kill_the_writer(deployment: Deployment) -> None:
+    """The process that writes SQLite's inbox; the edge starts another one."""
+    for pid in started_by(deployment.pid(EDGE)):
+        kill_process(pid)
 
 
 def _kill_and_start(server: PrivatePostgres | PrivateRedis) -> None:
