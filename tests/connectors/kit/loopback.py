@@ -88,10 +88,13 @@ def _answer(
 
 
 def raw(*parts: bytes) -> Answer:
-    """Writes `parts`, one after the other."""
+    """Writes `parts`, one after the other; the head says that the connection ends with it, else
+    whoever keeps it for the next call finds out too late.
+    """
+    head = parts[0].replace(b"\r\n", b"\r\nconnection: close\r\n", 1)
 
     def write(stream: socket.socket) -> None:
-        for part in parts:
+        for part in (head, *parts[1:]):
             stream.sendall(part)
 
     return write
