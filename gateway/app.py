@@ -18,7 +18,7 @@ from gateway.connections import ConnectionCalls
 from gateway.consumers import ConsumerCalls
 from gateway.deliveries import DeliveryCalls
 from gateway.forever import forever
-from gateway.health import Health, Seldom
+from gateway.health import Health, Remembered
 from gateway.keys import KeyCalls
 from gateway.messages import Messages
 from gateway.operations import Operation, Table
@@ -90,7 +90,7 @@ def _operations(parts: Parts) -> list[Operation]:
         "key_store": lambda: _answers(parts.vault),
         "run_key": parts.run_keys.check,
     }
-    told = {"key_encryption_key": Seldom(parts.vault.check, KEK_LOOK_S)}
+    told = {"key_encryption_key": Remembered(parts.vault.check, KEK_LOOK_S)}
     return [
         *Messages(reader, log, threads).operations(),
         *ConsumerCalls(Consumers(database), log, reader, threads).operations(),

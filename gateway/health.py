@@ -21,7 +21,7 @@ REMEMBERED_S: Final = 1.0
 """How long readiness is told again without a new look: anybody may ask for it."""
 
 
-class Seldom:
+class Remembered:
     """A check that is true, asked again only when that is `seconds` old: each look costs money."""
 
     def __init__(

@@ -12,7 +12,7 @@ from contracts.errors import KeyUnavailable, Unauthenticated, Unavailable
 from gateway import reading, wake
 from gateway.auth import Auth
 from gateway.forever import forever
-from gateway.health import Health, Seldom
+from gateway.health import Health, Remembered
 from gateway.metrics import Metrics
 from gateway.operations import NOBODY, Call, Nothing
 from gateway.threads import Threads
@@ -104,7 +104,7 @@ def test_a_look_that_costs_is_repeated_seldom_while_all_is_well() -> None:
         if away[0]:
             raise KeyUnavailable("away")
 
-    seldom = Seldom(check, 30.0, lambda: now[0])
+    seldom = Remembered(check, 30.0, lambda: now[0])
     assert [seldom(), seldom(), looks[0]] == [True, True, 1]
     now[0], away[0] = 30.0, True
     for _ in range(2):

@@ -121,8 +121,8 @@ def test_a_taken_port_is_said(gateway: Gateway, free_port: int) -> None:
 
 
 def test_a_public_address_gets_no_sandbox(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+    gateway: Gateway, free_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GATEWAY_PUBLIC_URL", "https://gateway.example")
-    ran = gateway("run", "--sandbox")
+    ran = gateway("run", "--sandbox", "--port", str(free_port))
     assert (ran.code, "loopback" in ran.err) == (1, True)
