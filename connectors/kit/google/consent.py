@@ -65,7 +65,7 @@ def consent_url(settings: GoogleSettings, consent: Consent) -> str:
 
 
 def spend(client: httpx.Client, settings: GoogleSettings, code: Code) -> dict[str, Any]:
-    """The token endpoint's answer to a code, as it came. Raises `Reauthorize` for a refused code.
+    """The token endpoint's answer to a code. Raises `Reauthorize` for a refused code.
 
     No scopes are named: oauthlib would raise a bare `Warning` for others than asked, after the code
     is spent, and people may untick some.
@@ -79,7 +79,7 @@ def spend(client: httpx.Client, settings: GoogleSettings, code: Code) -> dict[st
     except OAuth2Error:
         text = "Google answered with something else than tokens"
         raise unclear(text, repeatable=False) from None
-    return dict(told)
+    return {**told, "scope": " ".join(told.get("scope") or ())}  # it was split already
 
 
 def person(id_token: str, client_id: str) -> Person:
