@@ -65,12 +65,12 @@ class Parts:
         self._direct = direct_database(settings, self.database)
         self.vault = open_vault(settings)
         built = registry.build(environ)
-        connectors = built.connectors
+        receiving = built.receiving
         leases = Leases(self.database, seconds=settings.lease_seconds)
         store = DrainStore(self.database)
         known = Connections(self.database)
         normalizer = Normalizer(self.vault, settings.public_url)
-        router = Router(known, normalizer, connectors)
+        router = Router(known, normalizer, receiving)
         self.drainer = Drainer(store, leases, self.vault, router)
         self.stranded = StrandedRouter(self.database, leases, self.drainer)
         self.replayer = Replayer(
@@ -81,9 +81,9 @@ class Parts:
             known,
             normalizer,
             self.drainer,
-            connectors,
+            receiving,
         )
-        self.gaps = GapAnnouncer(Gaps(self.database), store, known, normalizer, connectors)
+        self.gaps = GapAnnouncer(Gaps(self.database), store, known, normalizer, built.connectors)
         self.upkeep = Upkeep(settings, self._direct, leases, self.vault)
         self.lanes = LaneQueue()
         count = 3 if self.database.is_postgresql else 2
