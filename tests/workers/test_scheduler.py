@@ -272,6 +272,7 @@ def test_metrics_are_served_where_it_is_said(free_port: int) -> None:
         (Retryable("503"), (5, 20), 900),
         (Throttled("429", scope="app", after_s=300), (305, 320), 1200),
         (Permanent("invalid_client"), (60, 240), 3600),
+        (Misconfigured("login meta is off"), (10, 40), 300),
         (ValueError("a fault of ours"), (60, 240), 3600),
     ],
 )
