@@ -349,8 +349,8 @@ def test_an_answer_that_says_no_does_not_excuse_an_earlier_one_that_was_lost(
     rig: Rig, provider: Provider
 ) -> None:
     grant = consent(rig, tokens(60), [], login="rotating")
-    for status in (503, 429):
-        provider.status = status
+    for answer in (503, 429):
+        provider.status = answer
         refresh(rig)
         assert Grants(rig.database).get(grant.id).asked_at_ms is not None
         come_due(rig)
