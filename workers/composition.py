@@ -97,13 +97,19 @@ class Parts:
         rotations = Rotations(self.database)
         self.resealer = Resealer(rotations, SealedRows(self.database), leases, self.vault)
         self.sweeper = Sweeper(store, self.lanes, errands, {"rotations": self.resealer.run})
-        self._keep_fresh(store, normalizer, built.logins if logins is None else logins)
+        rows = DueRows(self.database)
+        self._keep_fresh(rows, store, normalizer, built.logins if logins is None else logins)
+        self.scheduler = Scheduler(rows, {REFRESH: self.refresher.run}, self.metrics)
 
     def _keep_fresh(
-        self, store: DrainStore, normalizer: Normalizer, logins: Mapping[str, Login]
+        self,
+        rows: DueRows,
+        store: DrainStore,
+        normalizer: Normalizer,
+        logins: Mapping[str, Login],
     ) -> None:
         """What keeps grants fresh, and counts who opens their tokens."""
-        grants, rows = Grants(self.database), DueRows(self.database)
+        grants = Grants(self.database)
         count = self.metrics.openings
         self.openings = Openings(
             TokenOpenings(self.database).put, lambda job: count.labels(job).inc()
@@ -118,7 +124,6 @@ class Parts:
         self.refresher = Refresher(
             grants, rows, store, self.tokens, states, logins, self.transport.client(), self.metrics
         )
-        self.scheduler = Scheduler(rows, {REFRESH: self.refresher.run}, self.metrics)
         self.counting = Repeating(
             "openings", OPENINGS_EVERY_S, lambda: works("openings", self.openings.flush)
         )
@@ -167,6 +172,10 @@ def celery_with_tasks(parts: Parts) -> Any:
     @app.task(name=queue.REPLAY)  # type: ignore[untyped-decorator]
     def replay(replay_id: str) -> None:
         parts.replayer.run(replay_id)
+
+    @app.task(name=queue.DUE)  # type: ignore[untyped-decorator]
+    def due() -> None:
+        parts.scheduler.look()
 
     @app.task(name=queue.UPKEEP)  # type: ignore[untyped-decorator]
     def upkeep() -> None:
