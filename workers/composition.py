@@ -8,6 +8,7 @@ import structlog
 
 from connectors import registry
 from connectors.kit.transport.transport import Transport
+from contracts.connector import Connector
 from contracts.login import Login
 from contracts.settings import Settings
 from storage.connections import Connections
@@ -24,6 +25,7 @@ from storage.resealing import SealedRows
 from storage.rotations import Rotations
 from token_vault import GrantTokens, Openings, open_vault
 from workers import queue
+from workers.calling import Accounts
 from workers.drain import Drainer, Tally
 from workers.gaps import GapAnnouncer
 from workers.grant_states import GrantStates
@@ -56,8 +58,9 @@ class Parts:
         settings: Settings,
         environ: Mapping[str, str],
         logins: Mapping[str, Login] | None = None,
+        connectors: Mapping[str, Connector] | None = None,
     ) -> None:
-        """`logins`: others than those of the registry, for tests."""
+        """`logins`, `connectors`: others than those of the registry, for tests."""
         self.settings = settings
         self.metrics = Metrics()
         self._closing = ExitStack()
@@ -65,12 +68,12 @@ class Parts:
         self._direct = direct_database(settings, self.database)
         self.vault = open_vault(settings)
         built = registry.build(environ)
-        connectors = built.connectors
+        on = built.connectors if connectors is None else connectors
         leases = Leases(self.database, seconds=settings.lease_seconds)
         store = DrainStore(self.database)
         known = Connections(self.database)
         normalizer = Normalizer(self.vault, settings.public_url)
-        router = Router(known, normalizer, connectors)
+        router = Router(known, normalizer, on)
         self.drainer = Drainer(store, leases, self.vault, router)
         self.stranded = StrandedRouter(self.database, leases, self.drainer)
         self.replayer = Replayer(
@@ -81,9 +84,9 @@ class Parts:
             known,
             normalizer,
             self.drainer,
-            connectors,
+            on,
         )
-        self.gaps = GapAnnouncer(Gaps(self.database), store, known, normalizer, connectors)
+        self.gaps = GapAnnouncer(Gaps(self.database), store, known, normalizer, on)
         self.upkeep = Upkeep(settings, self._direct, leases, self.vault)
         self.lanes = LaneQueue()
         count = 3 if self.database.is_postgresql else 2
@@ -97,10 +100,15 @@ class Parts:
         rotations = Rotations(self.database)
         self.resealer = Resealer(rotations, SealedRows(self.database), leases, self.vault)
         self.sweeper = Sweeper(store, self.lanes, errands, {"rotations": self.resealer.run})
-        self._keep_fresh(store, normalizer, built.logins if logins is None else logins)
+        logins = built.logins if logins is None else logins
+        self._keep_fresh(store, normalizer, logins, on)
 
     def _keep_fresh(
-        self, store: DrainStore, normalizer: Normalizer, logins: Mapping[str, Login]
+        self,
+        store: DrainStore,
+        normalizer: Normalizer,
+        logins: Mapping[str, Login],
+        connectors: Mapping[str, Connector],
     ) -> None:
         """What keeps grants fresh, and counts who opens their tokens."""
         grants, rows = Grants(self.database), DueRows(self.database)
@@ -118,6 +126,7 @@ class Parts:
         self.refresher = Refresher(
             grants, rows, store, self.tokens, states, logins, self.transport.client(), self.metrics
         )
+        self.accounts = Accounts(self.transport, self.refresher, grants, logins, connectors)
         self.scheduler = Scheduler(rows, {REFRESH: self.refresher.run}, self.metrics)
         self.counting = Repeating(
             "openings", OPENINGS_EVERY_S, lambda: works("openings", self.openings.flush)
