@@ -94,6 +94,17 @@ class Grants:
         with self._database.read() as connection:
             return [*connection.scalars(query.order_by(table.c.grant))]
 
+    def of_connection(self, connection_id: str) -> Sequence[Grant]:
+        """The grants that carry a connection, in order of their ids."""
+        query = (
+            sa.select(grants)
+            .join(connection_grants, connection_grants.c.grant == grants.c.id)
+            .where(connection_grants.c.connection == connection_id)
+            .order_by(grants.c.id)
+        )
+        with self._database.read() as connection:
+            return [Grant(*row) for row in connection.execute(query)]
+
     def refused_beside(self, grant_id: str, ids: Collection[str]) -> frozenset[str]:
         """Those of the connections `ids` that another grant, which is refused, carries as well."""
         query = (

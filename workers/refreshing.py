@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import structlog
 
 from contracts.errors import (
@@ -201,13 +202,10 @@ class Refresher:
             if login.rotates:
                 self._patiently()(self._grants.answered, row, grant)
             raise
-        if new.tokens.refresh_token is not None:
-            return new
-        kept = Tokens(
-            new.tokens.access_token,
-            new.tokens.obtained_at,
-            new.tokens.expires_at,
-            old.refresh_token,
+        kept = msgspec.structs.replace(
+            new.tokens,
+            refresh_token=new.tokens.refresh_token or old.refresh_token,
+            subject=new.tokens.subject or old.subject,
         )
         return Refreshed(kept, new.scopes)
 

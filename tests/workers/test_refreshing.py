@@ -25,7 +25,7 @@ from storage.grants import REFRESH, Grants
 from storage.openings import TokenOpenings
 from storage.turns import Turn, Written
 from tests.rig import Rig
-from tests.workers.granted import come_due, consent, refresh, said, status, take, tokens
+from tests.workers.granted import SUBJECT, come_due, consent, refresh, said, status, take, tokens
 from tests.workers.logins import LIFE_S, Provider, logins, served
 
 ENOUGH = timedelta(minutes=5)
@@ -87,6 +87,16 @@ def test_an_old_refresh_token_that_is_not_sent_again_is_kept(rig: Rig, provider:
         opened = rig.parts.tokens.open(stored, job="test")
         assert opened.refresh_token is not None
         assert opened.refresh_token.reveal() == "refresh-0"
+
+
+def test_who_consented_is_known_as_long_as_the_grant(rig: Rig, provider: Provider) -> None:
+    for login in ("fake", "rotating"):
+        provider.rotates = login == "rotating"
+        grant = consent(rig, tokens(60), [], login=login)
+        refresh(rig)
+        stored = Grants(rig.database).get(grant.id)
+        assert stored.version == 2
+        assert rig.parts.tokens.open(stored, job="test").subject == SUBJECT
 
 
 def test_a_refresh_token_that_is_sent_replaces_the_old_one(rig: Rig, provider: Provider) -> None:
