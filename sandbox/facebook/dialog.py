@@ -107,6 +107,7 @@ class FacebookDialog:
         given.choice("response_type", ("code",))
         given.flag("override_default_response_type")
         given.choice("display", ("page", "popup", "touch"))
+        given.ignore("locale")
         state, person = given.optional("state"), given.optional(dialog.PERSON)
         asked = Asked(
             redirect_uri=redirect_uri,

@@ -96,6 +96,7 @@ class InstagramDialog:
         given.choice("enable_fb_login", ("0", "1", "true", "false"))
         given.choice("force_reauth", ("0", "1", "true", "false"))
         given.choice("force_authentication", ("0", "1", "true", "false"))
+        given.ignore("locale")
         state, account = given.optional("state"), given.optional(dialog.PERSON)
         asked = Asked(
             redirect_uri=redirect_uri,
