@@ -19,7 +19,6 @@ from storage.connect_sessions import ConnectSessions, Session
 from storage.connections import Connections
 from token_vault import Vault
 
-
 Features = Annotated[
     list[Text], Meta(min_length=1, max_length=50, description="Default: all of the provider's.")
 ]

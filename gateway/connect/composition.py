@@ -2,8 +2,10 @@
 
 from typing import Final
 
+import structlog
 from starlette.routing import Route
 
+from contracts.errors import Unavailable
 from contracts.settings import is_loopback
 from gateway.connect.browsers import Cookies
 from gateway.connect.journey import Journey
@@ -14,6 +16,7 @@ from gateway.connect.rendering import Renderer
 from gateway.connect.views import Views
 from gateway.connect_sessions import ConnectSessionCalls
 from gateway.connecting import Connecting
+from gateway.jobs import Jobs
 from gateway.operations import Operation
 from gateway.outward import Outward
 from gateway.parts import Parts
@@ -24,6 +27,8 @@ from storage.consenting import Consenting
 from storage.grants import Grants
 from storage.openings import TokenOpenings
 from token_vault import GrantTokens, Openings
+
+log = structlog.get_logger()
 
 _AT_PROVIDERS: Final = 4
 """People whose provider is being asked at once; the others wait, and nobody else does."""
@@ -44,7 +49,7 @@ class Connect:
             Grants(database),
             vault,
             GrantTokens(vault, openings),
-            openings.flush,
+            lambda: _committed(openings, parts.jobs),
         )
         self._outward = Outward(settings)
         self._threads = Threads(_AT_PROVIDERS, _MOST_WAITING)
@@ -76,3 +81,12 @@ class Connect:
         """Let people's steps under way end, then let go of connections."""
         self._threads.close()
         self._outward.close()
+
+
+def _committed(openings: Openings, jobs: Jobs) -> None:
+    """Workers look at once; with the broker or the store away they find it a little later."""
+    try:
+        jobs.due()
+        openings.flush()
+    except Unavailable as error:
+        log.warning("connect.nudge_failed", detail=str(error))

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from contracts.errors import GatewayError, InvalidInput, NotFound, TooLarge, VaultError
+from contracts.errors import GatewayError, InvalidInput, KeyDestroyed, NotFound, TooLarge
 from gateway.connect.browsers import Browser, Cookies, is_token, new_token
 from gateway.connect.journey import Answer, Journey, Stray
 from gateway.connect.opening import ENDED, Opening
@@ -185,13 +185,10 @@ class ConnectPages:
         except Stray as error:
             log.info("connect.stray", kind=error.kind)
             return self._stray(visit, error.kind, 400)
-        except NotFound:
+        except (NotFound, KeyDestroyed):
             return self._stray(visit, "gone", 404)
         except (InvalidInput, TooLarge):
             return self._stray(visit, "form", 400)
-        except VaultError as error:
-            log.warning("connect.vault", reason=error.reason)
-            return self._stray(visit, "away", 503)
         except GatewayError as error:
             log.warning("connect.away", reason=error.reason)
             return self._stray(visit, "away", 503)

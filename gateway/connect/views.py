@@ -118,13 +118,13 @@ class Views:
     def done(self, session: Session, browser: Browser, texts: Texts) -> Response:
         """That it is connected, and the first message as it arrives."""
         own = of_provider(session.provider, texts.language)
-        write = texts.fill(own["write"]) if "write" in own else texts("done.write")
+        hint = texts.fill(own["try"]) if "try" in own else texts("done.try")
         return self._renderer.page(
             "done",
             texts,
             connected=[_shown(one) for one in self.standing(session)],
             look=f"/connect/{browser.token}/status",
-            write=write,
+            hint=hint,
             back=back(session),
         )
 
