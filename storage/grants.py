@@ -126,11 +126,18 @@ class Grants:
         """Note, before the call, that a refresh which may spend the refresh token is begun: if its
         answer is lost, it is known why the next one is refused. Raises `LeaseLost`.
         """
+        self._note(taken, grant, now_ms())
+
+    def answered(self, taken: due.Taken, grant: Grant) -> None:
+        """After `asking`: the provider said no without touching the refresh token. What `grant`
+        said before of an earlier answer that was lost holds again. Raises `LeaseLost`.
+        """
+        self._note(taken, grant, grant.asked_at_ms)
+
+    def _note(self, taken: due.Taken, grant: Grant, asked_at_ms: int | None) -> None:
         with self._database.write() as connection:
             due.check(connection, taken)
-            same = sa.update(grants).where(*_unchanged(grant.id, grant.version))
-            if connection.execute(same.values(asked_at_ms=now_ms())).rowcount != 1:
-                raise LeaseLost(f"grant {grant.id} has changed")
+            _change(connection, grant.id, grant.version, {"asked_at_ms": asked_at_ms})
 
 
 class Outcome(NamedTuple):

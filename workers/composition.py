@@ -103,14 +103,15 @@ class Parts:
         self.resealer = Resealer(rotations, SealedRows(self.database), leases, self.vault)
         self.sweeper = Sweeper(store, self.lanes, errands, {"rotations": self.resealer.run})
         self._logins = built.logins if logins is None else logins
-        self._keep_fresh(store, normalizer)
+        rows = DueRows(self.database)
+        self._keep_fresh(rows, store, normalizer)
         self._end(store, known, normalizer, connectors)
         jobs = {REFRESH: self.refresher.run, REVOKE: self.revoker.run}
-        self.scheduler = Scheduler(self.rows, jobs, self.metrics)
+        self.scheduler = Scheduler(rows, jobs, self.metrics)
 
-    def _keep_fresh(self, store: DrainStore, normalizer: Normalizer) -> None:
+    def _keep_fresh(self, rows: DueRows, store: DrainStore, normalizer: Normalizer) -> None:
         """What keeps grants fresh, and counts who opens their tokens."""
-        grants, self.rows = Grants(self.database), DueRows(self.database)
+        grants = Grants(self.database)
         count = self.metrics.openings
         self.openings = Openings(
             TokenOpenings(self.database).put, lambda job: count.labels(job).inc()
@@ -124,7 +125,7 @@ class Parts:
         )
         self.refresher = Refresher(
             grants,
-            self.rows,
+            rows,
             store,
             self.tokens,
             states,
@@ -201,6 +202,10 @@ def celery_with_tasks(parts: Parts) -> Any:
     @app.task(name=queue.REPLAY)  # type: ignore[untyped-decorator]
     def replay(replay_id: str) -> None:
         parts.replayer.run(replay_id)
+
+    @app.task(name=queue.DUE)  # type: ignore[untyped-decorator]
+    def due() -> None:
+        parts.scheduler.look()
 
     @app.task(name=queue.UPKEEP)  # type: ignore[untyped-decorator]
     def upkeep() -> None:

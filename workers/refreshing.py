@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -15,8 +16,10 @@ from contracts.errors import (
     Misconfigured,
     NotFound,
     OutcomeUnknown,
+    Permanent,
     Reauthorize,
     Retryable,
+    Throttled,
 )
 from contracts.login import Login, Refreshed, Tokens
 from storage.connections import Grant
@@ -46,6 +49,11 @@ PATIENCE_S: Final = 20.0
 
 OVER: Final = (Reauthorize, NotFound, KeyDestroyed)
 """What ends the job: the owner is needed, the grant is gone, its tenant was erased."""
+
+SAYS_NO: Final = (Throttled, Permanent, Misconfigured)
+"""After these the refresh token is as it was: the provider answered, or was not asked. Any other
+error may stand for an answer that was lost; a refusal (`Reauthorize`) ends the grant's asking.
+"""
 
 Wanted = Callable[[Login, Grant, Tokens], bool]
 
@@ -89,46 +97,49 @@ class Refresher:
     def fresh(self, grant_id: str, *, job: str, at_least: timedelta = timedelta(0)) -> Tokens:
         """Tokens that last for `at_least`, opened for `job`; refreshed first if they do not.
 
-        At most half a token's life can be asked for. When there are no newer ones to be had for
-        now, tokens that have not ended have to do. Raises `Reauthorize` when only the owner can
-        mend the grant, `Retryable` (with `after_s`) when there are no tokens for now, `NotFound`,
-        `VaultError`, `Unavailable`, `Misconfigured`, and what the login raises.
+        At most half a token's life can be asked for, and the provider is asked once: newer tokens
+        are used as they come. When there are none to be had for now, tokens that have not ended
+        have to do. Raises `Reauthorize` when only the owner can mend the grant, `Retryable` (with
+        `after_s`) when there are no tokens for now, `NotFound`, `VaultError`, `Unavailable`,
+        `Misconfigured`, and what the login raises.
         """
         deadline = time.monotonic() + PATIENCE_S
-        while True:
-            grant = self._grants.get(grant_id)
-            if grant.refusal:
-                raise Reauthorize(grant.refusal)
-            if _lasts(grant, at_least):
-                return self._tokens.open(grant, job=job)
+        while not _lasts(grant := self._living(grant_id), at_least):
             row = self._rows.take_now(REFRESH, grant_id)
             try:
-                if row is not None:
-                    self._refresh_now(row, at_least)
-                else:
+                if row is None:
                     self._wait(grant_id, deadline)
+                    continue
+                self._refresh_now(row, at_least)
             except OVER:
                 raise
             except GatewayError:
                 if not _lasts(grant, timedelta(0)):
                     raise
-                return self._tokens.open(grant, job=job)
+            else:
+                grant = self._living(grant_id)  # as it came: asking again would bring the same
+                if not _lasts(grant, timedelta(0)):
+                    raise Retryable("the newest tokens have ended already", after_s=SHORTEST_S)
+            break
+        return self._tokens.open(grant, job=job)
+
+    def _living(self, grant_id: str) -> Grant:
+        """Raises `Reauthorize` for a grant that was refused, and `NotFound`."""
+        grant = self._grants.get(grant_id)
+        if grant.refusal:
+            raise Reauthorize(grant.refusal)
+        return grant
 
     def _refresh_now(self, row: Taken, at_least: timedelta) -> None:
         """As the job, for a caller that waits. Raises also what ends the job."""
         over: GatewayError | None = None
-        try:
-            with putting_off(self._rows, row):
-                try:
-                    self._refresh(row, lambda login, grant, _: not _lasts(grant, at_least))
-                except OVER as error:
-                    over = error
-        except LeaseLost:
-            return  # another was quicker; the caller looks again
+        with suppress(LeaseLost), putting_off(self._rows, row):  # lost: another was quicker
+            try:
+                self._refresh(row, lambda login, grant, _: not _lasts(grant, at_least))
+            except OVER as error:
+                over = error
         if over is not None:
             raise over
-        if not _lasts(self._grants.get(row.key), timedelta(0)):
-            raise Retryable("the provider gave tokens that have ended already", after_s=SHORTEST_S)
 
     def _wait(self, grant_id: str, deadline: float) -> None:
         """A moment, for who is at it. Raises `Retryable` when that takes too long, or when nobody
@@ -173,21 +184,23 @@ class Refresher:
             result = "done"
         except GatewayError as error:
             result = error.reason
-            self._failed(row, grant, old, error)
+            if isinstance(error, Reauthorize):
+                self._refuse(row, grant, error)
+            elif isinstance(error, Retryable | OutcomeUnknown):
+                self._degrade(row, grant, old, error)
             raise
         finally:
             self._metrics.refreshes.labels(login.name, result).inc()
 
-    def _failed(self, row: Taken, grant: Grant, old: Tokens, error: GatewayError) -> None:
-        if isinstance(error, Reauthorize):
-            self._refuse(row, grant, error)
-        elif isinstance(error, Retryable | OutcomeUnknown):
-            self._degrade(row, grant, old, error)
-
     def _ask(self, row: Taken, grant: Grant, login: Login, old: Tokens) -> Refreshed:
         if login.rotates:
             self._grants.asking(row, grant)
-        new = login.refresh(self._client, old)
+        try:
+            new = login.refresh(self._client, old)
+        except SAYS_NO:
+            if login.rotates:
+                self._patiently()(self._grants.answered, row, grant)
+            raise
         if new.tokens.refresh_token is not None:
             return new
         kept = Tokens(

@@ -308,6 +308,58 @@ def test_what_the_provider_says_goes_to_the_caller(rig: Rig, provider: Provider)
     assert provider.calls == 2
 
 
+def test_tokens_that_have_ended_when_they_come_are_no_reason_to_ask_again(
+    rig: Rig, provider: Provider
+) -> None:
+    grant = consent(rig, tokens(30), [])
+    provider.life_s = 0
+    for calls in (1, 2):
+        with pytest.raises(Retryable, match="have ended already") as waits:
+            rig.parts.refresher.fresh(grant.id, job="send", at_least=ENOUGH)
+        assert provider.calls == calls
+    assert (waits.value.after_s or 0) >= 60
+
+
+def test_tokens_that_do_not_last_are_used_as_they_came(rig: Rig, provider: Provider) -> None:
+    """Half of their life is over when they come: asking again would bring no better ones."""
+    grant = consent(rig, tokens(-1), [], login="slow")
+    provider.life_s = 30
+    given = rig.parts.refresher.fresh(grant.id, job="send", at_least=ENOUGH)
+    assert (given.access_token.reveal(), provider.calls) == ("access-1", 1)
+
+
+@pytest.mark.parametrize(("answer", "reason"), [(429, "throttled"), (401, "permanent")])
+def test_an_answer_that_says_no_is_no_lost_answer(
+    rig: Rig, provider: Provider, answer: int, reason: str
+) -> None:
+    grant = consent(rig, tokens(60), [], login="rotating")
+    provider.status, provider.error = answer, "no"
+    refresh(rig)
+    standing = DueRows(rig.database).standing(REFRESH, grant.id)
+    assert standing is not None
+    assert standing.last_error.startswith(reason)
+    assert Grants(rig.database).get(grant.id).asked_at_ms is None
+    provider.status, provider.live = 200, set()
+    come_due(rig)
+    refresh(rig)
+    assert Grants(rig.database).get(grant.id).refusal == "invalid_grant"
+
+
+def test_an_answer_that_says_no_does_not_excuse_an_earlier_one_that_was_lost(
+    rig: Rig, provider: Provider
+) -> None:
+    grant = consent(rig, tokens(60), [], login="rotating")
+    for answer in (503, 429):
+        provider.status = answer
+        refresh(rig)
+        assert Grants(rig.database).get(grant.id).asked_at_ms is not None
+        come_due(rig)
+    provider.status, provider.live = 200, set()
+    refresh(rig)
+    refusal = Grants(rig.database).get(grant.id).refusal
+    assert refusal.startswith("an earlier refresh got no answer")
+
+
 def test_while_nothing_newer_is_to_be_had_what_has_not_ended_has_to_do(
     rig: Rig, provider: Provider
 ) -> None:
