@@ -148,7 +148,7 @@ class Parts:
         )
         self.refresher = Refresher(
             grants,
-            self.rows,
+            rows,
             store,
             self.tokens,
             states,
@@ -243,6 +243,10 @@ def celery_with_tasks(parts: Parts) -> Any:
     @app.task(name=queue.REPLAY)  # type: ignore[untyped-decorator]
     def replay(replay_id: str) -> None:
         parts.replayer.run(replay_id)
+
+    @app.task(name=queue.DUE)  # type: ignore[untyped-decorator]
+    def due() -> None:
+        parts.scheduler.look()
 
     @app.task(name=queue.UPKEEP)  # type: ignore[untyped-decorator]
     def upkeep() -> None:

@@ -23,6 +23,7 @@ class FakeJobs:
         self.away = False
         self.nudged: list[list[int]] = []
         self.replays: list[str] = []
+        self.dues = 0
 
     def nudge(self, lanes: Sequence[int]) -> None:
         self._ask()
@@ -31,6 +32,10 @@ class FakeJobs:
     def replay(self, replay: str) -> None:
         self._ask()
         self.replays.append(replay)
+
+    def due(self) -> None:
+        self._ask()
+        self.dues += 1
 
     def _ask(self) -> None:
         if self.away:
