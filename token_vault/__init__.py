@@ -5,6 +5,7 @@ from contracts.settings import Settings
 from token_vault.kek import check_uri, load_kek
 from token_vault.keks import Kek, Keks
 from token_vault.keystore import Erasure, KeyStore
+from token_vault.links import reconnect_token, reconnect_url, reconnects
 from token_vault.openings import Openings
 from token_vault.rotation import KeyRotation, Rewrapping, Wrapping
 from token_vault.runs import RunOpener, RunSealer
@@ -39,6 +40,9 @@ __all__ = [
     "load_kek",
     "open_from_escrow",
     "open_vault",
+    "reconnect_token",
+    "reconnect_url",
+    "reconnects",
     "seal_for_escrow",
     "seal_tokens",
 ]
