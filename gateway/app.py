@@ -13,6 +13,7 @@ from connectors.registry import build
 from contracts.errors import GatewayError
 from contracts.settings import Settings
 from gateway import problems
+from gateway.connect.composition import Connect
 from gateway.connecting import Connecting
 from gateway.connections import ConnectionCalls
 from gateway.consumers import ConsumerCalls
@@ -58,10 +59,12 @@ class Edge(Starlette):
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        table = Table(_operations(parts), parts.auth, parts.metrics)
+        self.connect = Connect(parts)
+        operations = [*_operations(parts), *self.connect.operations()]
+        table = Table(operations, parts.auth, parts.metrics)
         pages = Pages(table.operations, parts.settings.public_url)
         super().__init__(
-            routes=[*table.routes(), *pages.routes()],
+            routes=[*table.routes(), *pages.routes(), *self.connect.routes()],
             lifespan=_lifespan,
             exception_handlers={
                 GatewayError: problems.of_gateway_error,
@@ -136,4 +139,5 @@ async def _lifespan(edge: Edge) -> AsyncIterator[None]:
             await parts.refused.keep()
         finally:
             await asyncio.to_thread(parts.nudges.stop)
+            await asyncio.to_thread(edge.connect.close)
             await asyncio.to_thread(parts.close)
