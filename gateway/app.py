@@ -25,12 +25,14 @@ from gateway.messages import Messages
 from gateway.operations import Operation, Table
 from gateway.pages import Pages
 from gateway.parts import Parts
+from gateway.revoking import RevokeCalls
 from gateway.webhooks import PREFIX
 from storage.connections import Connections
 from storage.consumers import Consumers
 from storage.deliveries import Deliveries
 from storage.migrate import is_ready
 from storage.replays import Replays
+from storage.revocations import Revocations
 from token_vault import Vault, open_vault
 from workers.queue import Queue
 
@@ -98,6 +100,7 @@ def _operations(parts: Parts) -> list[Operation]:
         *Messages(reader, log, threads).operations(),
         *ConsumerCalls(Consumers(database), log, reader, threads).operations(),
         *ConnectionCalls(connections, connecting, parts.registry, threads).operations(),
+        *RevokeCalls(connections, Revocations(database), parts.jobs, threads).operations(),
         *DeliveryCalls(Deliveries(database), Replays(database), parts.jobs, threads).operations(),
         *KeyCalls(parts.keys, parts.auth, threads).operations(),
         *Health(checks, told, threads, parts.metrics).operations(),

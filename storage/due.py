@@ -8,7 +8,7 @@ time (`DueRows.suspect`). What a search costs depends on what is due, not on wha
 
 import random
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -157,6 +157,12 @@ class DueRows:
         """Have a row come due, whether it is there already or not; see `schedule`."""
         with self._database.write() as connection:
             schedule(connection, kind, key, due_at_ms)
+
+    def schedule_all(self, kind: str, times: Mapping[str, int]) -> None:
+        """Have many rows come due, by key."""
+        with self._database.write() as connection:
+            for key in sorted(times):
+                schedule(connection, kind, key, times[key])
 
     def finish(self, taken: Taken, due_at_ms: int | None) -> None:
         """Done; due again then, or not by itself. Raises `LeaseLost`."""

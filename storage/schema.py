@@ -116,6 +116,7 @@ connections = sa.Table(
     sa.Column("receives_from_ms", sa.BigInteger, nullable=False),
     sa.Column("features", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("missing", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("causes", sa.JSON, nullable=False, server_default="{}"),
     sa.UniqueConstraint("tenant", "provider", "account"),
 )
 

@@ -11,13 +11,16 @@ from connectors.kit.transport.transport import Transport
 from contracts.connector import Connector, Receives
 from contracts.login import Login
 from contracts.settings import Settings
+from storage.activity import WATCH, ActivityStore
 from storage.connections import Connections
+from storage.database import now_ms
 from storage.deliveries import Deliveries
 from storage.drain import DrainStore
 from storage.due import DueRows
 from storage.escrow import EscrowStore
 from storage.gaps import Gaps
-from storage.grants import REFRESH, Grants
+from storage.grants import RECONCILE, REFRESH, Grants
+from storage.inspections import Inspections
 from storage.leases import Leases
 from storage.openings import TokenOpenings
 from storage.pooler import direct_database, open_database
@@ -32,9 +35,12 @@ from workers.drain import Drainer, Tally
 from workers.ending import Ending
 from workers.gaps import GapAnnouncer
 from workers.grant_states import GrantStates
+from workers.hearing import FLUSH_S, Hearing
+from workers.inspecting import Inspector
 from workers.lanes import DrainThreads, LaneQueue
 from workers.metrics import CountedCalls, Metrics
 from workers.normalizing import Normalizer
+from workers.reconciling import Reconciler
 from workers.refreshing import Refresher
 from workers.repeating import Repeating, works
 from workers.replaying import Replayer
@@ -44,7 +50,9 @@ from workers.routing import Router
 from workers.scheduler import Scheduler
 from workers.stranded import StrandedRouter
 from workers.sweeper import Sweeper
+from workers.turning import Turning
 from workers.upkeep import Upkeep
+from workers.watching import Watchdog
 
 log = structlog.get_logger()
 
@@ -78,7 +86,14 @@ class Parts:
         store = DrainStore(self.database)
         known = Connections(self.database)
         normalizer = Normalizer(self.vault, settings.public_url)
-        router = Router(known, normalizer, receiving)
+        self.rows = DueRows(self.database)
+        self._activity = ActivityStore(self.database)
+        self.hearing = Hearing(
+            self._activity.of,
+            self._activity.put,
+            lambda id_: self.rows.schedule(RECONCILE, id_, now_ms()),
+        )
+        router = Router(known, normalizer, receiving, self.hearing)
         self.drainer = Drainer(store, leases, self.vault, router)
         self.stranded = StrandedRouter(self.database, leases, self.drainer)
         self.replayer = Replayer(
@@ -91,7 +106,7 @@ class Parts:
             self.drainer,
             receiving,
         )
-        self.gaps = GapAnnouncer(Gaps(self.database), store, known, normalizer, on)
+        self.gaps = GapAnnouncer(Gaps(self.database), store, known, normalizer, on, self.rows)
         self.upkeep = Upkeep(settings, self._direct, leases, self.vault)
         self.lanes = LaneQueue()
         count = 3 if self.database.is_postgresql else 2
@@ -106,20 +121,27 @@ class Parts:
         self.resealer = Resealer(rotations, SealedRows(self.database), leases, self.vault)
         self.sweeper = Sweeper(store, self.lanes, errands, {"rotations": self.resealer.run})
         self._logins = built.logins if logins is None else logins
-        self._keep_fresh(store, normalizer)
+        self.turning = Turning(normalizer, self.vault, settings.public_url, _CHANNELS)
+        self._keep_fresh(store)
         self._end(store, known, normalizer)
-        jobs = {REFRESH: self.refresher.run, REVOKE: self.revoker.run}
+        self._reconcile(store, known)
+        jobs = {
+            REFRESH: self.refresher.run,
+            RECONCILE: self.reconciler.run,
+            REVOKE: self.revoker.run,
+            WATCH: Watchdog(self._activity, store).run,
+        }
         self.scheduler = Scheduler(self.rows, jobs, self.metrics)
 
-    def _keep_fresh(self, store: DrainStore, normalizer: Normalizer) -> None:
+    def _keep_fresh(self, store: DrainStore) -> None:
         """What keeps grants fresh, and counts who opens their tokens."""
-        grants, self.rows = Grants(self.database), DueRows(self.database)
+        grants = Grants(self.database)
         count = self.metrics.openings
         self.openings = Openings(
             TokenOpenings(self.database).put, lambda job: count.labels(job).inc()
         )
         self.tokens = GrantTokens(self.vault, self.openings)
-        states = GrantStates(grants, normalizer, _CHANNELS)
+        states = GrantStates(grants, self.turning)
         self.transport = Transport(
             allow=self.settings.allowed_networks,
             sandbox_url=self.settings.sandbox_url,
@@ -140,6 +162,24 @@ class Parts:
         )
         self.counting = Repeating(
             "openings", OPENINGS_EVERY_S, lambda: works("openings", self.openings.flush)
+        )
+        self.listening = Repeating(
+            "activity", FLUSH_S, lambda: works("activity", self.hearing.flush)
+        )
+
+    def _reconcile(self, store: DrainStore, known: Connections) -> None:
+        """What looks after connections."""
+        inspector = Inspector(
+            Grants(self.database),
+            Inspections(self.database),
+            self.accounts,
+            self.refresher,
+            self.vault,
+            self._logins,
+            self._connectors,
+        )
+        self.reconciler = Reconciler(
+            known, self._activity, self.rows, store, inspector, self.turning
         )
 
     def _end(self, store: DrainStore, known: Connections, normalizer: Normalizer) -> None:
@@ -165,6 +205,7 @@ class Parts:
         self.sweeper.start()
         self.scheduler.start()
         self.counting.start()
+        self.listening.start()
 
     def stop(self) -> None:
         """Finish the turns under way, then let go of databases and keys."""
@@ -174,7 +215,9 @@ class Parts:
         self.scheduler.stop()
         self.threads.stop()
         self.counting.stop()
+        self.listening.stop()
         works("openings", self.openings.flush)
+        works("activity", self.hearing.flush)
         self.close()
 
     def close(self) -> None:

@@ -227,10 +227,12 @@ def test_a_token_that_has_ended_meanwhile_degrades_and_recovers(
 
 def test_what_is_degraded_for_another_reason_stays_so(rig: Rig) -> None:
     page = rig.connect("acme", "10")
-    Connections(rig.database).set_status(page.id, "degraded", "a scope is missing")
+    Connections(rig.database).set_status(
+        page.id, "degraded", "scopes: a scope is missing", {"scopes": "a scope is missing"}
+    )
     consent(rig, tokens(60), [page])
     refresh(rig)
-    assert status(rig, page) == ("degraded", "a scope is missing")
+    assert status(rig, page) == ("degraded", "scopes: a scope is missing")
     assert said(rig) == []
 
 
@@ -442,8 +444,9 @@ def test_an_answer_outlives_a_store_that_is_away(
 ) -> None:
     provider.rotates = True
     page = rig.connect("acme", "10")
-    Connections(rig.database).set_status(page.id, "needs_reauth", "before")
     grant = consent(rig, tokens(60), [page], login="rotating")
+    causes = {f"refused:{grant.id}": "before"}
+    Connections(rig.database).set_status(page.id, "needs_reauth", "before", causes)
     rig.parts.refresher._store = Unsteady(rig.database, commits=commits)
     refresh(rig)
     assert (provider.calls, Grants(rig.database).get(grant.id).version) == (1, 2)
