@@ -21,6 +21,7 @@ from gateway.operations import Operation
 from gateway.outward import Outward
 from gateway.parts import Parts
 from gateway.threads import Threads
+from storage.activity import ActivityStore
 from storage.connect_sessions import ConnectSessions
 from storage.connections import Connections
 from storage.consenting import Consenting
@@ -58,7 +59,7 @@ class Connect:
         self._pages = ConnectPages(
             journey,
             opening,
-            Views(settings, journey, connections, connecting, Renderer()),
+            Views(settings, journey, connections, connecting, ActivityStore(database), Renderer()),
             connections,
             vault,
             Cookies(secure=secure),
