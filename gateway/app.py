@@ -17,6 +17,7 @@ from gateway.connecting import Connecting
 from gateway.connections import ConnectionCalls
 from gateway.consumers import ConsumerCalls
 from gateway.deliveries import DeliveryCalls
+from gateway.facts import FactFinder
 from gateway.forever import forever
 from gateway.health import Health, Remembered
 from gateway.keys import KeyCalls
@@ -25,6 +26,7 @@ from gateway.operations import Operation, Table
 from gateway.pages import Pages
 from gateway.parts import Parts
 from gateway.webhooks import PREFIX
+from storage.activity import ActivityStore
 from storage.connections import Connections
 from storage.consumers import Consumers
 from storage.deliveries import Deliveries
@@ -85,6 +87,7 @@ def _operations(parts: Parts) -> list[Operation]:
     log, threads, reader, database = parts.log, parts.threads, parts.reader, parts.database
     connections = Connections(database)
     connecting = Connecting(connections, parts.vault, set(parts.registry.connectors))
+    facts = FactFinder(database, parts.vault, parts.settings.public_url, "", parts.registry.off)
     checks = {
         "database": lambda: is_ready(database) and is_ready(parts.direct),
         "key_store": lambda: _answers(parts.vault),
@@ -94,7 +97,9 @@ def _operations(parts: Parts) -> list[Operation]:
     return [
         *Messages(reader, log, threads).operations(),
         *ConsumerCalls(Consumers(database), log, reader, threads).operations(),
-        *ConnectionCalls(connections, connecting, parts.registry, threads).operations(),
+        *ConnectionCalls(
+            connections, ActivityStore(database), connecting, facts, parts.registry, threads
+        ).operations(),
         *DeliveryCalls(Deliveries(database), Replays(database), parts.jobs, threads).operations(),
         *KeyCalls(parts.keys, parts.auth, threads).operations(),
         *Health(checks, told, threads, parts.metrics).operations(),

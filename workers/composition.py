@@ -148,7 +148,7 @@ class Parts:
         )
         self.refresher = Refresher(
             grants,
-            rows,
+            self.rows,
             store,
             self.tokens,
             states,

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -185,7 +185,7 @@ class Refresher:
             self._renew(row, grant, login, old)
         else:
             plan = self._states.renewed(grant, row)
-            outcome = Outcome(row, next_due_ms(login, old), plan.turned, look=_returning(plan))
+            outcome = Outcome(row, next_due_ms(login, old), plan.turned, look=plan.look)
             self._write(outcome, plan)
 
     def _renew(self, row: Taken, grant: Grant, login: Login, old: Tokens) -> None:
@@ -232,9 +232,8 @@ class Refresher:
         allows_other = new.scopes is not None and new.scopes != frozenset(grant.scopes)
 
         def commit() -> None:
-            plan = self._states.renewed(grant, row)
-            look = self._states.looked_after(grant) if allows_other else _returning(plan)
-            self._write(Outcome(row, due_at_ms, plan.turned, renewal, look=look), plan)
+            plan = self._states.renewed(grant, row, allows_other=allows_other)
+            self._write(Outcome(row, due_at_ms, plan.turned, renewal, look=plan.look), plan)
 
         self._patiently()(commit)
 
@@ -245,7 +244,8 @@ class Refresher:
 
         def commit() -> None:
             plan = self._states.refused(grant, row, reason)
-            self._write(Outcome(row, None, plan.turned, refused=(grant, reason)), plan)
+            refused = (grant, reason)
+            self._write(Outcome(row, None, plan.turned, refused=refused, look=plan.look), plan)
 
         self._patiently()(commit)
 
@@ -286,11 +286,6 @@ def lifetime_ms(tokens: Tokens) -> tuple[int, int | None]:
     """When `tokens` were obtained and when they end, in Unix milliseconds."""
     ends = tokens.expires_at
     return _ms(tokens.obtained_at), None if ends is None else _ms(ends)
-
-
-def _returning(plan: Plan) -> Collection[str]:
-    """Connections that needed their owner until now: what else they lack is not known."""
-    return [turned.was.id for turned in plan.turned if turned.was.status == "needs_reauth"]
 
 
 def _ms(at: datetime) -> int:
