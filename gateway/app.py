@@ -13,6 +13,7 @@ from connectors.registry import build
 from contracts.errors import GatewayError
 from contracts.settings import Settings
 from gateway import problems
+from gateway.connect.composition import Connect
 from gateway.connecting import Connecting
 from gateway.connections import ConnectionCalls
 from gateway.consumers import ConsumerCalls
@@ -25,6 +26,7 @@ from gateway.messages import Messages
 from gateway.operations import Operation, Table
 from gateway.pages import Pages
 from gateway.parts import Parts
+from gateway.revoking import RevokeCalls
 from gateway.webhooks import PREFIX
 from storage.activity import ActivityStore
 from storage.connections import Connections
@@ -32,6 +34,7 @@ from storage.consumers import Consumers
 from storage.deliveries import Deliveries
 from storage.migrate import is_ready
 from storage.replays import Replays
+from storage.revocations import Revocations
 from token_vault import Vault, open_vault
 from workers.queue import Queue
 
@@ -58,10 +61,12 @@ class Edge(Starlette):
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        table = Table(_operations(parts), parts.auth, parts.metrics)
+        self.connect = Connect(parts)
+        operations = [*_operations(parts), *self.connect.operations()]
+        table = Table(operations, parts.auth, parts.metrics)
         pages = Pages(table.operations, parts.settings.public_url)
         super().__init__(
-            routes=[*table.routes(), *pages.routes()],
+            routes=[*table.routes(), *pages.routes(), *self.connect.routes()],
             lifespan=_lifespan,
             exception_handlers={
                 GatewayError: problems.of_gateway_error,
@@ -100,6 +105,7 @@ def _operations(parts: Parts) -> list[Operation]:
         *ConnectionCalls(
             connections, ActivityStore(database), connecting, facts, parts.registry, threads
         ).operations(),
+        *RevokeCalls(connections, Revocations(database), parts.jobs, threads).operations(),
         *DeliveryCalls(Deliveries(database), Replays(database), parts.jobs, threads).operations(),
         *KeyCalls(parts.keys, parts.auth, threads).operations(),
         *Health(checks, told, threads, parts.metrics).operations(),
@@ -138,4 +144,5 @@ async def _lifespan(edge: Edge) -> AsyncIterator[None]:
             await parts.refused.keep()
         finally:
             await asyncio.to_thread(parts.nudges.stop)
+            await asyncio.to_thread(edge.connect.close)
             await asyncio.to_thread(parts.close)

@@ -72,26 +72,12 @@ class Grants:
         Whatever was refused before is over. A worker looks at it at once: it finds out when it is
         due, and says of connections that needed it that they work again.
         """
-        dialect = postgresql if self._database.is_postgresql else sqlite
-        fresh = {
-            "scopes": grant.scopes,
-            "sealed": grant.sealed,
-            "expires_at_ms": grant.expires_at_ms,
-            "obtained_at_ms": grant.obtained_at_ms,
-            "refusal": "",
-            "asked_at_ms": None,
-        }
-        row = dialect.insert(grants).values({**grant._asdict(), **fresh})
-        newer = {**fresh, "version": grants.c.version + 1}
-        link = dialect.insert(connection_grants).on_conflict_do_nothing()
         with self._database.write() as connection:
             due.schedule(connection, REFRESH, grant.id, now_ms())
             # before the grant, as everywhere: who revokes or erases them holds them first
             locked = sa.select(connections.c.id).where(connections.c.id.in_(carries))
             connection.execute(locked.order_by(connections.c.id).with_for_update(read=True)).all()
-            connection.execute(row.on_conflict_do_update(index_elements=["id"], set_=newer))
-            for carried in sorted(carries):
-                connection.execute(link.values(connection=carried, grant=grant.id))
+            consented(connection, grant, carries)
 
     def carried(self, grant_id: str) -> Sequence[Connection]:
         """The connections of a grant, in order of their ids."""
@@ -150,6 +136,27 @@ class Grants:
         with self._database.write() as connection:
             due.check(connection, taken)
             change_grant(connection, grant.id, grant.version, {"asked_at_ms": asked_at_ms})
+
+
+def consented(connection: sa.Connection, grant: Grant, carries: Collection[str]) -> None:
+    """Within a transaction that holds the connections: store a grant as `Grants.consented` does."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    fresh = {
+        "scopes": grant.scopes,
+        "declined": grant.declined,
+        "person": grant.person,
+        "sealed": grant.sealed,
+        "expires_at_ms": grant.expires_at_ms,
+        "obtained_at_ms": grant.obtained_at_ms,
+        "refusal": "",
+        "asked_at_ms": None,
+    }
+    row = dialect.insert(grants).values({**grant._asdict(), **fresh})
+    newer = {**fresh, "version": grants.c.version + 1}
+    connection.execute(row.on_conflict_do_update(index_elements=["id"], set_=newer))
+    link = dialect.insert(connection_grants).on_conflict_do_nothing()
+    for carried in sorted(carries):
+        connection.execute(link.values(connection=carried, grant=grant.id))
 
 
 class Outcome(NamedTuple):

@@ -8,7 +8,7 @@ import structlog
 
 from connectors import registry
 from connectors.kit.transport.transport import Transport
-from contracts.connector import Connector
+from contracts.connector import Connector, Receives
 from contracts.login import Login
 from contracts.settings import Settings
 from storage.activity import WATCH, ActivityStore
@@ -81,6 +81,7 @@ class Parts:
         self.vault = open_vault(settings)
         built = registry.build(environ)
         on = self._connectors = built.connectors if connectors is None else connectors
+        receiving = {name: one for name, one in on.items() if isinstance(one, Receives)}
         leases = Leases(self.database, seconds=settings.lease_seconds)
         store = DrainStore(self.database)
         known = Connections(self.database)
@@ -92,7 +93,7 @@ class Parts:
             self._activity.put,
             lambda id_: self.rows.schedule(RECONCILE, id_, now_ms()),
         )
-        router = Router(known, normalizer, on, self.hearing)
+        router = Router(known, normalizer, receiving, self.hearing)
         self.drainer = Drainer(store, leases, self.vault, router)
         self.stranded = StrandedRouter(self.database, leases, self.drainer)
         self.replayer = Replayer(
@@ -103,7 +104,7 @@ class Parts:
             known,
             normalizer,
             self.drainer,
-            on,
+            receiving,
         )
         self.gaps = GapAnnouncer(Gaps(self.database), store, known, normalizer, on, self.rows)
         self.upkeep = Upkeep(settings, self._direct, leases, self.vault)

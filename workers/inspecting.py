@@ -122,7 +122,8 @@ class Inspector:
 
     def _scopes(self, grant: Grant, login: OAuthLogin) -> frozenset[str]:
         tokens = self._refresher.fresh(grant.id, job=RECONCILE)
-        return login.permissions(self._accounts.plain(), tokens)
+        told = login.permissions(self._accounts.plain(), tokens)
+        return frozenset(grant.scopes) if told is None else told
 
     # -- what the account delivers ----------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import structlog
 
 from contracts.causes import SILENCE
-from contracts.connector import Connector, Item
+from contracts.connector import Item, Receives
 from contracts.errors import KeyDestroyed
 from storage.connections import Connection, Connections
 from storage.turns import RECEIVING, Append, Park, StoredItem, Unrouted
@@ -43,7 +43,7 @@ class _Addressed(NamedTuple):
 
     stored: StoredItem
     item: Item
-    connector: Connector
+    connector: Receives
     connection: Connection
 
 
@@ -54,7 +54,7 @@ class Router:
         self,
         connections: Connections,
         normalizer: Normalizer,
-        connectors: Mapping[str, Connector],
+        connectors: Mapping[str, Receives],
         hearing: Hearing,
     ) -> None:
         self._hearing = hearing

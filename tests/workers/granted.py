@@ -64,9 +64,12 @@ def take(rig: Rig, seconds: float = 60) -> Taken:
     return row
 
 
-def refresh(rig: Rig) -> None:
+def run_due(rig: Rig) -> None:
     """Run all that is due, as a worker does."""
     wait(rig.parts.scheduler.run_due())
+
+
+refresh = run_due
 
 
 def come_due(rig: Rig) -> None:

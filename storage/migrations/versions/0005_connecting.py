@@ -50,6 +50,7 @@ def _connecting() -> None:
         sa.Column("state_until_ms", sa.BigInteger(), nullable=True),
         sa.Column("sealed", sa.LargeBinary(), nullable=True),
         sa.Column("policy", sa.Text(), server_default="", nullable=False),
+        sa.Column("language", sa.Text(), server_default="", nullable=False),
         sa.Column("connected", sa.JSON(), nullable=False),
         sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("expires_at_ms", sa.BigInteger(), nullable=False),
