@@ -17,6 +17,9 @@ SILENCE: Final = "silence"
 KINDS: Final = (REFUSED, TOKEN, SCOPES, SUBSCRIPTION, SILENCE)
 """The worst first."""
 
+LOOKED_AFTER: Final = ("pending", "active", "degraded", "needs_reauth")
+"""Statuses that follow from causes. The others were ordered, and stay until that is taken back."""
+
 Causes = Mapping[str, str]
 """What is wrong, in words, by kind; where it is wrong with a grant, by kind and grant
 (`refused:gra_…`)."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from contracts.settings import Settings
 from gateway.connecting import Connected
 from gateway.explaining import Facts
 from storage.activity import ActivityStore
@@ -16,18 +17,12 @@ class FactFinder:
     """Reads one deployment's database; calls nobody."""
 
     def __init__(
-        self,
-        database: Database,
-        vault: Vault,
-        public_url: str,
-        policy: str,
-        off: Mapping[str, str],
+        self, database: Database, vault: Vault, settings: Settings, off: Mapping[str, str]
     ) -> None:
-        """`policy`: today's version of the privacy policy. `off`: provider → missing setting."""
+        """`off`: provider → missing setting."""
         self._grants, self._inspections = Grants(database), Inspections(database)
         self._activity, self._rows = ActivityStore(database), DueRows(database)
-        self._vault, self._public_url = vault, public_url
-        self._policy, self._off = policy, off
+        self._vault, self._settings, self._off = vault, settings, off
 
     def find(self, connected: Connected) -> Facts:
         """Raises `Unavailable`."""
@@ -42,9 +37,9 @@ class FactFinder:
             self._rows.standing(RECONCILE, connection.id),
             {id_: row for id_, row in rows.items() if row is not None},
             self._inspections.accepted([grant.id for grant in grants]),
-            self._policy,
+            self._settings.policy_version,
             self._off.get(connection.provider),
-            reconnect_url(self._public_url, self._vault.deployment(), connection.id),
+            reconnect_url(self._settings.public_url, self._vault.deployment(), connection.id),
             now_ms(),
         )
 

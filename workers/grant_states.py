@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 
-from contracts.causes import REFUSED, TOKEN, Causes, kind_of, of_grant
+from contracts.causes import LOOKED_AFTER, REFUSED, TOKEN, Causes, kind_of, of_grant
 from storage.connections import Connection, Grant
 from storage.due import Taken
 from storage.grants import Grants
-from workers.standing import LOOKED_AFTER
 from workers.turning import Change, Plan, Turning
 
 

@@ -34,6 +34,7 @@ from workers.grant_states import GrantStates
 from workers.metrics import Metrics
 from workers.retrying import told, until_stored
 from workers.scheduler import putting_off
+from workers.token_times import SHORTEST_S, is_due, lasts, lifetime_ms, next_due_ms
 from workers.turning import Plan
 
 if TYPE_CHECKING:
@@ -42,10 +43,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-SPREAD: Final = 0.1
-"""Tokens may be refreshed within this last part of the time until they are due."""
-SHORTEST_S: Final = 60.0
-"""No grant is refreshed by itself more often, whatever a provider says of its tokens."""
 PATIENCE_S: Final = 20.0
 """A caller waits for the refresh that another one is at."""
 
@@ -92,7 +89,7 @@ class Refresher:
         the job.
         """
         try:
-            self._refresh(row, _is_due)
+            self._refresh(row, is_due)
         except OVER as error:
             log.info("refresh.over", grant=row.key, reason=error.reason)
 
@@ -106,21 +103,21 @@ class Refresher:
         `Misconfigured`, and what the login raises.
         """
         deadline = time.monotonic() + PATIENCE_S
-        while not _lasts(grant := self._living(grant_id), at_least):
+        while not lasts(grant := self._living(grant_id), at_least):
             row = self._rows.take_now(REFRESH, grant_id)
             try:
                 if row is None:
                     self._wait(grant_id, deadline)
                     continue
-                self._refresh_now(row, lambda login, grant, _: not _lasts(grant, at_least))
+                self._refresh_now(row, lambda login, grant, _: not lasts(grant, at_least))
             except OVER:
                 raise
             except GatewayError:
-                if not _lasts(grant, timedelta(0)):
+                if not lasts(grant, timedelta(0)):
                     raise
             else:
                 grant = self._living(grant_id)  # as it came: asking again would bring the same
-                if not _lasts(grant, timedelta(0)):
+                if not lasts(grant, timedelta(0)):
                     raise Retryable("the newest tokens have ended already", after_s=SHORTEST_S)
             break
         return self._tokens.open(grant, job=job)
@@ -268,43 +265,3 @@ class Refresher:
 
     def _write(self, outcome: Outcome, plan: Plan) -> None:
         self._store.write(Turn(first=outcome.commit, appends=plan.appends))
-
-
-def next_due_ms(login: Login, tokens: Tokens) -> int | None:
-    """When a grant's row is due: a time at random within the spread, so that grants made together
-    do not stay together.
-    """
-    due = login.due_at(tokens)
-    if due is None:
-        return None
-    first = _first_time(tokens, due)
-    at = first + (due - first) * random.random()  # noqa: S311 - spread, not secrecy
-    return max(_ms(at), now_ms() + int(SHORTEST_S * 1000))
-
-
-def lifetime_ms(tokens: Tokens) -> tuple[int, int | None]:
-    """When `tokens` were obtained and when they end, in Unix milliseconds."""
-    ends = tokens.expires_at
-    return _ms(tokens.obtained_at), None if ends is None else _ms(ends)
-
-
-def _ms(at: datetime) -> int:
-    return int(at.timestamp() * 1000)
-
-
-def _is_due(login: Login, _: Grant, tokens: Tokens) -> bool:
-    due = login.due_at(tokens)
-    return due is not None and _first_time(tokens, due) <= datetime.now(UTC)
-
-
-def _first_time(tokens: Tokens, due: datetime) -> datetime:
-    return due - (due - tokens.obtained_at) * SPREAD
-
-
-def _lasts(grant: Grant, at_least: timedelta) -> bool:
-    """Whether the tokens do not end within `at_least`, or within half of their life."""
-    if grant.expires_at_ms is None:
-        return True
-    life_ms = grant.expires_at_ms - (grant.obtained_at_ms or grant.created_at_ms)
-    needed_ms = min(at_least / timedelta(milliseconds=1), life_ms / 2)
-    return grant.expires_at_ms - now_ms() > max(0, needed_ms)

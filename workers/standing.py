@@ -3,7 +3,7 @@ something out; and what the feed says of a change.
 """
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from contracts.causes import REFUSED, SUBSCRIPTION, Causes, kinds, words
 from contracts.content.account import (
@@ -12,9 +12,6 @@ from contracts.content.account import (
     ConnectionNeedsReauth,
     ConnectionRecovered,
 )
-
-LOOKED_AFTER: Final = ("pending", "active", "degraded", "needs_reauth")
-"""Statuses that follow from causes. The others were ordered, and stay until that is taken back."""
 
 Content = (
     type[ConnectionActivated]
