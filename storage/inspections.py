@@ -91,6 +91,13 @@ class Inspections:
             row = connection.execute(query).first()
         return Subscription(*row) if row else None
 
+    def accepted(self, grant_ids: Collection[str]) -> str | None:
+        """The version of the privacy policy that was accepted last; None: nobody was asked."""
+        newest = sa.select(consents.c.policy).order_by(consents.c.at_ms.desc()).limit(1)
+        with self._database.read() as connection:
+            found: str | None = connection.scalar(newest.where(consents.c.grant.in_(grant_ids)))
+            return found
+
     def asked(self, grant_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
         """Every scope that was asked for, by grant."""
         query = sa.select(consents.c.grant, consents.c.asked).where(consents.c.grant.in_(grant_ids))

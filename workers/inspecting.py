@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from contracts.accounts import Subscribed, Subscribes
+from contracts.causes import REFUSED, SCOPES, SUBSCRIPTION, of_grant
 from contracts.connector import Connector
 from contracts.errors import (
     Misconfigured,
@@ -23,7 +24,6 @@ from token_vault import Vault
 from workers.calling import Accounts
 from workers.normalizing import account_details
 from workers.refreshing import Refresher
-from workers.standing import REFUSED, SCOPES, SUBSCRIPTION, of_grant
 
 _NOTHING: Final = Subscribed(on=False)
 
@@ -40,12 +40,14 @@ class Found(NamedTuple):
 
 
 class Permissions(NamedTuple):
-    """What the grants of a connection allow; `scopes` None: one of them cannot be asked."""
+    """What the grants of a connection allow; `scopes` None: one of them cannot be asked. `refused`:
+    those that the provider did not take just now, `dead`: those and the ones before.
+    """
 
     scopes: frozenset[str] | None
     allowed: Sequence[Allowed]
     refused: Sequence[tuple[Grant, str]]
-    causes: dict[str, str]
+    dead: Sequence[tuple[Grant, str]]
     is_alive: bool
 
 
@@ -77,9 +79,10 @@ class Inspector:
             raise Misconfigured(f"provider {connection.provider} is off")
         given = self._permissions(self._grants.of_connection(connection.id))
         if not given.is_alive:
-            return Found(given.causes, connection.missing, given.allowed, given.refused)
+            dead = {of_grant(REFUSED, grant.id): reason for grant, reason in given.dead}
+            return Found(dead, connection.missing, given.allowed, given.refused)
         lacking = _lacking(connector, connection.features, given.scopes)
-        found = Found(given.causes, list(lacking), given.allowed, given.refused)
+        found = Found({}, list(lacking), given.allowed, given.refused)
         if lacking:
             found.causes[SCOPES] = "; ".join(lacking.values())
         works = _working(connector, connection.features, lacking)
@@ -91,7 +94,6 @@ class Inspector:
 
     def _permissions(self, grants: Sequence[Grant]) -> Permissions:
         asked = self._inspections.asked([grant.id for grant in grants])
-        causes = {of_grant(REFUSED, grant.id): grant.refusal for grant in grants if grant.refusal}
         allowed: list[Allowed] = []
         refused: list[tuple[Grant, str]] = []
         live = [grant for grant in grants if not grant.refusal]
@@ -102,11 +104,11 @@ class Inspector:
             try:
                 allowed.append(self._allowed(grant, login, asked.get(grant.id, frozenset())))
             except Reauthorize as error:
-                causes[of_grant(REFUSED, grant.id)] = str(error)
                 refused.append((self._grants.get(grant.id), str(error)))
         is_whole = len(allowed) + len(refused) == len(live)
         scopes = frozenset[str]().union(*(one.scopes for one in allowed)) if is_whole else None
-        return Permissions(scopes, allowed, refused, causes, len(refused) < len(live))
+        dead = [(grant, grant.refusal) for grant in grants if grant.refusal] + refused
+        return Permissions(scopes, allowed, refused, dead, len(refused) < len(live))
 
     def _allowed(self, grant: Grant, login: OAuthLogin, asked: frozenset[str]) -> Allowed:
         try:
@@ -151,7 +153,8 @@ class Inspector:
             refusal = f"the provider does not allow it: {error}"
         except Reauthorize as error:
             grant = self._grants.get(caller.grant.id)
-            found.causes[of_grant(REFUSED, grant.id)] = str(error)
+            if all(one.grant.id == grant.id for one in found.allowed):  # no other is left
+                found.causes[of_grant(REFUSED, grant.id)] = str(error)
             return found._replace(refused=[*found.refused, (grant, str(error))])
         return _with(found, connection.provider, route, known, (first, shown), refusal, activity)
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import structlog
 
+from contracts.causes import LOOKED_AFTER, REFUSED, SILENCE, SUBSCRIPTION, kinds
 from contracts.errors import BeingRevoked, KeyDestroyed, NotFound, Retryable
 from contracts.messages import timestamp
 from storage.activity import Activity, ActivityStore
@@ -18,7 +19,6 @@ from workers.hearing import longest_ms, unusual_from_ms
 from workers.inspecting import Found, Inspector
 from workers.normalizing import utc
 from workers.retrying import until_stored
-from workers.standing import LOOKED_AFTER, REFUSED, SILENCE, SUBSCRIPTION, kinds
 from workers.turning import Change, Turning
 
 log = structlog.get_logger()

@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import structlog
 
+from contracts.causes import SILENCE
 from contracts.connector import Item, Receives
 from contracts.errors import KeyDestroyed
 from storage.connections import Connection, Connections
 from storage.turns import RECEIVING, Append, Park, StoredItem, Unrouted
 from workers.hearing import Hearing
 from workers.normalizing import Normalizer
-from workers.standing import SILENCE
 
 log = structlog.get_logger()
 

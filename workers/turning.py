@@ -1,12 +1,13 @@
 """Plans how connections turn when what is wrong with them changes, and what the feed says of it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import structlog
 from msgspec import UNSET
 
+from contracts.causes import SCOPES, Causes
 from contracts.connector import Event
 from contracts.content.account import ConnectionDegraded, ConnectionNeedsReauth
 from contracts.errors import Unavailable, VaultError
@@ -17,7 +18,7 @@ from storage.grants import Turned
 from storage.turns import Append
 from token_vault import Vault, reconnect_url
 from workers.normalizing import Normalizer
-from workers.standing import SCOPES, Causes, Content, Known, standing, told
+from workers.standing import Content, Known, standing, told
 
 log = structlog.get_logger()
 
@@ -31,10 +32,13 @@ class Change(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Connections that turn, and the messages that say so: for one transaction."""
+    """Connections that turn, and the messages that say so: for one transaction. `look`: those that
+    are to be looked at.
+    """
 
     turned: Sequence[Turned] = ()
     appends: Sequence[Append] = ()
+    look: Collection[str] = ()
 
 
 class Turning:

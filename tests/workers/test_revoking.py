@@ -30,9 +30,9 @@ from tests.workers.granted import come_due
 from tests.workers.world import World, WorldLogin, WorldPages
 from workers.ending import Ending
 from workers.normalizing import Normalizer
-from workers.refreshing import lifetime_ms
 from workers.revoking import PATIENCE, Revoker
 from workers.scheduler import putting_off
+from workers.token_times import lifetime_ms
 
 SUBJECT, PAGE = "Olena", "42"
 
