@@ -5,7 +5,7 @@ was revoked comes to life anew. Order of locks: due rows, connections, people, a
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,11 +16,8 @@ from storage.connect_sessions import CONNECTED, Session
 from storage.connecting_schema import consents, grant_names
 from storage.connections import Connection, Grant, new_id
 from storage.database import Database, now_ms
-from storage.grants import REFRESH, consented
+from storage.grants import RECONCILE, REFRESH, consented
 from storage.schema import connections, routes
-
-RECONCILE: Final = "reconcile"
-"""The kind of a connection's due row; its key is the connection's id."""
 
 
 class Account(NamedTuple):

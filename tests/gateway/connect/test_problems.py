@@ -249,6 +249,29 @@ async def test_a_refresh_token_that_is_not_given_again_is_kept(stage: Stage) -> 
     assert kept.reveal() == "refresh-1"
 
 
+async def test_only_the_chosen_features_scopes_are_asked_for(stage: Stage) -> None:
+    person = stage.person()
+    await person.open(await stage.link(features=["messages"]))
+    assert "comments" not in person.page.text
+    await person.press("/ask")
+    assert stage.login.consents[-1].scopes == {"messaging"}
+
+
+async def test_nothing_of_the_person_remains_but_tokens_and_hashes(stage: Stage) -> None:
+    stage.provider.name = "Olena Unmistakable"
+    person = await agreed(stage)
+    assert "Olena Unmistakable" in person.page.text
+    await person.press("/pick")
+    keys = stage.rig.vault.tenant("acme")
+    (connection,) = of_acme(stage)
+    plain = keys.open(Purpose.CONNECTION, connection.id.encode(), connection.sealed)
+    (grant,) = Grants(stage.rig.database).of_connection(connection.id)
+    tokens = keys.open(Purpose.TOKEN, grant.id.encode(), grant.sealed)
+    assert b"Unmistakable" not in plain + tokens
+    with stage.rig.database.read() as database:
+        assert database.scalar(sa.select(connect_sessions.c.sealed)) is None
+
+
 # -- revoked, being revoked, missing -----------------------------------------------------------
 
 
@@ -292,7 +315,7 @@ async def test_a_reconnect_link_asks_for_what_is_missing_and_picks_nothing(stage
     person = stage.person("uk")
     await person.open(degraded(stage, id_))
     assert person.heading == "Відновити підключення: Bakery"
-    assert "Bakery Ltd більше не може" in person.page.text
+    assert "Компанія Bakery Ltd більше не може" in person.page.text
     with stage.rig.database.read() as connection:
         before = connection.scalar(sa.select(sa.func.count()).select_from(connect_sessions))
     stage.provider.granted = frozenset({"messaging", "comments"})
