@@ -53,7 +53,7 @@ class Connect:
             lambda: _committed(openings, parts.jobs),
         )
         self._outward = Outward(settings)
-        self._threads = Threads(_AT_PROVIDERS, _MOST_WAITING)
+        self._at_providers = Threads(_AT_PROVIDERS, _MOST_WAITING)
         journey = Journey(settings, parts.registry, vault, sessions, picking, self._outward.client)
         secure = not (settings.public_url.startswith("http:") and is_loopback(settings.public_url))
         self._pages = ConnectPages(
@@ -63,7 +63,8 @@ class Connect:
             connections,
             vault,
             Cookies(secure=secure),
-            self._threads,
+            parts.threads,
+            self._at_providers,
             parts.metrics,
         )
         self._calls = ConnectSessionCalls(
@@ -80,7 +81,7 @@ class Connect:
 
     def close(self) -> None:
         """Let people's steps under way end, then let go of connections."""
-        self._threads.close()
+        self._at_providers.close()
         self._outward.close()
 
 

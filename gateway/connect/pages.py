@@ -19,6 +19,7 @@ from gateway.connect.rendering import ASSETS, SAFE, Texts
 from gateway.connect.requests import Visit, Words, one, read_form
 from gateway.connect.views import Views
 from gateway.metrics import Metrics
+from gateway.seldom import Seldom
 from gateway.threads import Threads
 from storage.connect_sessions import CONNECTED, Session
 from storage.connections import Connections
@@ -43,12 +44,17 @@ class ConnectPages:
         vault: Vault,
         cookies: Cookies,
         threads: Threads,
+        at_providers: Threads,
         metrics: Metrics,
     ) -> None:
-        """`threads` are the pages' own: who waits for a provider keeps nobody from pulling."""
+        """`at_providers`: threads in which providers are asked, so that nothing else waits for one
+        that is slow.
+        """
         self._journey, self._opening, self._views = journey, opening, views
         self._connections, self._vault = connections, vault
-        self._cookies, self._threads, self._calls = cookies, threads, metrics.calls
+        self._cookies, self._calls = cookies, metrics.calls
+        self._threads, self._at_providers = threads, at_providers
+        self._strays = Seldom("connect.stray")
 
     def routes(self) -> list[Route]:
         """The pages; none asks for a key, the address or the cookie is what opens them."""
@@ -60,7 +66,7 @@ class ConnectPages:
             self._route("GET", "/connect/{token}/status", self._status),
             self._route("POST", "/connect/{token}/ask", self._ask),
             self._route("POST", "/connect/{token}/pick", self._pick),
-            self._route("GET", "/oauth/{login}/callback", self._callback),
+            self._route("GET", "/oauth/{login}/callback", self._callback, self._at_providers),
         ]
 
     async def asset(self, request: Request) -> Response:
@@ -166,24 +172,24 @@ class ConnectPages:
 
     # -- all of them ---------------------------------------------------------------------------
 
-    def _route(self, method: str, path: str, show: Shown) -> Route:
+    def _route(self, method: str, path: str, show: Shown, threads: Threads | None = None) -> Route:
         name = show.__name__.strip("_")
 
         async def endpoint(request: Request) -> Response:
-            response = await self._answer(request, show)
+            response = await self._answer(request, show, threads or self._threads)
             self._calls.labels(f"connect.{name}", response.status_code).inc()
             return response
 
         return Route(path, endpoint, methods=[method], name=f"connect-{method}-{name}")
 
-    async def _answer(self, request: Request, show: Shown) -> Response:
+    async def _answer(self, request: Request, show: Shown, threads: Threads) -> Response:
         visit = Visit(request, self._cookies, {})
         try:
             if request.method == "POST":
                 visit.form = await read_form(request)
-            return await self._threads.run(show, visit)
+            return await threads.run(show, visit)
         except Stray as error:
-            log.info("connect.stray", kind=error.kind)
+            self._strays.note(kind=error.kind)
             return self._stray(visit, error.kind, 400)
         except (NotFound, KeyDestroyed):
             return self._stray(visit, "gone", 404)
