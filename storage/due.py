@@ -8,7 +8,7 @@ time (`DueRows.suspect`). What a search costs depends on what is due, not on wha
 
 import random
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -158,6 +158,12 @@ class DueRows:
         with self._database.write() as connection:
             schedule(connection, kind, key, due_at_ms)
 
+    def schedule_all(self, kind: str, times: Mapping[str, int]) -> None:
+        """Have many rows come due, by key."""
+        with self._database.write() as connection:
+            for key in sorted(times):
+                schedule(connection, kind, key, times[key])
+
     def finish(self, taken: Taken, due_at_ms: int | None) -> None:
         """Done; due again then, or not by itself. Raises `LeaseLost`."""
         with self._database.write() as connection:
@@ -204,6 +210,13 @@ def check(connection: sa.Connection, taken: Taken) -> None:
     commit. Raises `LeaseLost`.
     """
     _update(connection, taken, {"ticket": taken.ticket})
+
+
+def renew(connection: sa.Connection, taken: Taken, until_ms: sa.ColumnElement[int]) -> None:
+    """Within a transaction, as its first step: the row stays ours until then, for a job of several
+    calls. Raises `LeaseLost`.
+    """
+    _update(connection, taken, {"due_at_ms": until_ms})
 
 
 def _update(connection: sa.Connection, taken: Taken, values: dict[str, Any]) -> None:

@@ -2,11 +2,12 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import structlog
 
 from contracts.errors import (
@@ -29,10 +30,11 @@ from storage.due import DueRows, Taken
 from storage.grants import REFRESH, Grants, Meanwhile, Outcome, Renewal
 from storage.turns import Turn
 from token_vault import GrantTokens
-from workers.grant_states import GrantStates, Plan
+from workers.grant_states import GrantStates
 from workers.metrics import Metrics
 from workers.retrying import told, until_stored
 from workers.scheduler import putting_off
+from workers.turning import Plan
 
 if TYPE_CHECKING:
     import httpx
@@ -110,7 +112,7 @@ class Refresher:
                 if row is None:
                     self._wait(grant_id, deadline)
                     continue
-                self._refresh_now(row, at_least)
+                self._refresh_now(row, lambda login, grant, _: not _lasts(grant, at_least))
             except OVER:
                 raise
             except GatewayError:
@@ -130,12 +132,21 @@ class Refresher:
             raise Reauthorize(grant.refusal)
         return grant
 
-    def _refresh_now(self, row: Taken, at_least: timedelta) -> None:
+    def renew(self, grant: Grant) -> None:
+        """Newer tokens than those of `grant`, whose access token the provider refused ahead of its
+        time. Raises `Retryable` while somebody else is at it, and what `fresh` raises.
+        """
+        row = self._rows.take_now(REFRESH, grant.id)
+        if row is None:
+            raise Retryable("somebody else is refreshing, or waits to", after_s=SHORTEST_S)
+        self._refresh_now(row, lambda login, now, _: now.version == grant.version)
+
+    def _refresh_now(self, row: Taken, wanted: Wanted) -> None:
         """As the job, for a caller that waits. Raises also what ends the job."""
         over: GatewayError | None = None
         with suppress(LeaseLost), putting_off(self._rows, row):  # lost: another was quicker
             try:
-                self._refresh(row, lambda login, grant, _: not _lasts(grant, at_least))
+                self._refresh(row, wanted)
             except OVER as error:
                 over = error
         if over is not None:
@@ -173,8 +184,9 @@ class Refresher:
         if wanted(login, grant, old):
             self._renew(row, grant, login, old)
         else:
-            plan = self._states.renewed(grant, row, old.obtained_at)
-            self._write(Outcome(row, next_due_ms(login, old), plan.turned), plan)
+            plan = self._states.renewed(grant, row)
+            outcome = Outcome(row, next_due_ms(login, old), plan.turned, look=_returning(plan))
+            self._write(outcome, plan)
 
     def _renew(self, row: Taken, grant: Grant, login: Login, old: Tokens) -> None:
         result = "unexpected"
@@ -201,13 +213,10 @@ class Refresher:
             if login.rotates:
                 self._patiently()(self._grants.answered, row, grant)
             raise
-        if new.tokens.refresh_token is not None:
-            return new
-        kept = Tokens(
-            new.tokens.access_token,
-            new.tokens.obtained_at,
-            new.tokens.expires_at,
-            old.refresh_token,
+        kept = msgspec.structs.replace(
+            new.tokens,
+            refresh_token=new.tokens.refresh_token or old.refresh_token,
+            subject=new.tokens.subject or old.subject,
         )
         return Refreshed(kept, new.scopes)
 
@@ -220,10 +229,12 @@ class Refresher:
         sealed = self._patiently()(self._tokens.seal, grant.tenant, grant.id, tokens)
         renewal = Renewal(grant.id, grant.version, sealed, *lifetime_ms(tokens), new.scopes)
         due_at_ms = next_due_ms(login, tokens)
+        allows_other = new.scopes is not None and new.scopes != frozenset(grant.scopes)
 
         def commit() -> None:
-            plan = self._states.renewed(grant, row, tokens.obtained_at)
-            self._write(Outcome(row, due_at_ms, plan.turned, renewal), plan)
+            plan = self._states.renewed(grant, row)
+            look = self._states.looked_after(grant) if allows_other else _returning(plan)
+            self._write(Outcome(row, due_at_ms, plan.turned, renewal, look=look), plan)
 
         self._patiently()(commit)
 
@@ -275,6 +286,11 @@ def lifetime_ms(tokens: Tokens) -> tuple[int, int | None]:
     """When `tokens` were obtained and when they end, in Unix milliseconds."""
     ends = tokens.expires_at
     return _ms(tokens.obtained_at), None if ends is None else _ms(ends)
+
+
+def _returning(plan: Plan) -> Collection[str]:
+    """Connections that needed their owner until now: what else they lack is not known."""
+    return [turned.was.id for turned in plan.turned if turned.was.status == "needs_reauth"]
 
 
 def _ms(at: datetime) -> int:

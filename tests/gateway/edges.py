@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 from starlette.types import Message, Scope
 
-from connectors.registry import build
+from connectors.registry import Registry, build
 from contracts.errors import Unavailable
 from gateway.app import Edge
 from gateway.parts import Parts
@@ -70,9 +70,12 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def running(world: rig.Rig, jobs: FakeJobs) -> AsyncIterator[World]:
+async def running(
+    world: rig.Rig, jobs: FakeJobs, registry: Registry | None = None
+) -> AsyncIterator[World]:
     """An edge over the rig's stores, started and stopped."""
-    parts = Parts(world.settings, build(rig.ENVIRON), open_vault(world.settings), jobs)
+    built = registry or build(rig.ENVIRON)
+    parts = Parts(world.settings, built, open_vault(world.settings), jobs)
     edge = Edge(parts)
     transport = httpx.ASGITransport(edge, raise_app_exceptions=False)
     async with (

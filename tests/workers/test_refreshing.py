@@ -25,7 +25,7 @@ from storage.grants import REFRESH, Grants
 from storage.openings import TokenOpenings
 from storage.turns import Turn, Written
 from tests.rig import Rig
-from tests.workers.granted import come_due, consent, refresh, said, status, take, tokens
+from tests.workers.granted import SUBJECT, come_due, consent, refresh, said, status, take, tokens
 from tests.workers.logins import LIFE_S, Provider, logins, served
 
 ENOUGH = timedelta(minutes=5)
@@ -87,6 +87,16 @@ def test_an_old_refresh_token_that_is_not_sent_again_is_kept(rig: Rig, provider:
         opened = rig.parts.tokens.open(stored, job="test")
         assert opened.refresh_token is not None
         assert opened.refresh_token.reveal() == "refresh-0"
+
+
+def test_who_consented_is_known_as_long_as_the_grant(rig: Rig, provider: Provider) -> None:
+    for login in ("fake", "rotating"):
+        provider.rotates = login == "rotating"
+        grant = consent(rig, tokens(60), [], login=login)
+        refresh(rig)
+        stored = Grants(rig.database).get(grant.id)
+        assert stored.version == 2
+        assert rig.parts.tokens.open(stored, job="test").subject == SUBJECT
 
 
 def test_a_refresh_token_that_is_sent_replaces_the_old_one(rig: Rig, provider: Provider) -> None:
@@ -217,10 +227,12 @@ def test_a_token_that_has_ended_meanwhile_degrades_and_recovers(
 
 def test_what_is_degraded_for_another_reason_stays_so(rig: Rig) -> None:
     page = rig.connect("acme", "10")
-    Connections(rig.database).set_status(page.id, "degraded", "a scope is missing")
+    Connections(rig.database).set_status(
+        page.id, "degraded", "scopes: a scope is missing", {"scopes": "a scope is missing"}
+    )
     consent(rig, tokens(60), [page])
     refresh(rig)
-    assert status(rig, page) == ("degraded", "a scope is missing")
+    assert status(rig, page) == ("degraded", "scopes: a scope is missing")
     assert said(rig) == []
 
 
@@ -432,8 +444,9 @@ def test_an_answer_outlives_a_store_that_is_away(
 ) -> None:
     provider.rotates = True
     page = rig.connect("acme", "10")
-    Connections(rig.database).set_status(page.id, "needs_reauth", "before")
     grant = consent(rig, tokens(60), [page], login="rotating")
+    causes = {f"refused:{grant.id}": "before"}
+    Connections(rig.database).set_status(page.id, "needs_reauth", "before", causes)
     rig.parts.refresher._store = Unsteady(rig.database, commits=commits)
     refresh(rig)
     assert (provider.calls, Grants(rig.database).get(grant.id).version) == (1, 2)
