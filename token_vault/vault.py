@@ -115,6 +115,7 @@ class Vault:
         self._tenants.drop(tenant)
 
     def _open_tenant(self, tenant: str) -> TenantKeys:
+        generation = self._tenants.generation
         rows = self._store.read(tenant, (TENANT_DATA, TENANT_PRF))
         if len(rows) < 2:
             raise UnknownKey("the tenant has no keys in this key store")
@@ -122,7 +123,7 @@ class Vault:
         newer = partial(self._newer, tenant)
         opened = self._keks.unwrap(data), self._keks.unwrap(prf)
         keys = TenantKeys(tenant, *opened, version=data.version, newer=newer)
-        self._tenants.put(tenant, keys)
+        self._tenants.put(tenant, keys, generation)
         return keys
 
     def _newer(self, tenant: str, version: int) -> tuple[int, Keyset] | None:
@@ -207,11 +208,12 @@ class Vault:
         return self._wrapped(kind, name, pair)._replace(public=keysets.public_part(pair))
 
     def _open_day(self, day: date) -> OpenDay:
+        generation = self._days.generation
         row = self._day(day)
         if row is None:
             raise UnknownKey(f"the key store has no key of {day}")
         opened = OpenDay(day, self._keks.unwrap(row))
-        self._days.put(day, opened)
+        self._days.put(day, opened, generation)
         return opened
 
     # -- erasure journal --------------------------------------------------------------------
