@@ -107,8 +107,10 @@ class Vault:
 
         Repeatable. Raises `UnknownKey` for a tenant that never had keys.
         """
-        self._destroy(tenant, (TENANT_DATA, TENANT_PRF), erasure="tenant", tenant=tenant)
-        self._tenants.drop(tenant)
+        try:
+            self._destroy(tenant, (TENANT_DATA, TENANT_PRF), erasure="tenant", tenant=tenant)
+        finally:  # what could not be scrubbed is destroyed all the same
+            self._tenants.drop(tenant)
 
     def forget(self, tenant: str) -> None:
         """Drop the tenant's opened keys, so that the next use reads the key store."""
@@ -192,8 +194,10 @@ class Vault:
 
         Repeatable. Raises `UnknownKey` for a day that never had a pair.
         """
-        self._destroy(day.isoformat(), (DAY,), erasure="day", tenant=None)
-        self._days.drop(day)
+        try:
+            self._destroy(day.isoformat(), (DAY,), erasure="day", tenant=None)
+        finally:
+            self._days.drop(day)
 
     def days(self) -> list[tuple[date, bool]]:
         """Every day that ever had a pair, oldest first, and whether it was destroyed."""

@@ -223,6 +223,21 @@ def test_another_process_stops_opening_when_its_cache_runs_out(
         elsewhere.tenant("acme")
 
 
+def test_a_destroyed_key_is_forgotten_though_its_bytes_could_not_be_scrubbed(
+    vault: Vault, keystore: KeyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy() -> None:
+        raise KeyUnavailable("key store: busy")
+
+    vault.create_tenant("acme")
+    vault.tenant("acme")
+    monkeypatch.setattr(keystore, "scrub", busy)
+    with pytest.raises(KeyUnavailable):
+        vault.destroy_tenant("acme")
+    with pytest.raises(KeyDestroyed):
+        vault.tenant("acme")
+
+
 def test_a_tenant_destroyed_while_its_keys_are_opened_is_not_kept(
     keystore: KeyStore, kms: FakeKms
 ) -> None:
