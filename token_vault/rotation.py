@@ -66,7 +66,7 @@ class KeyRotation:
         total = sum(count for uri, count in counts.items() if uri != current)
         done, unreadable, after = 0, list[str](), ("", "")
         with ThreadPoolExecutor(CALLS, "rewrap") as pool:
-            while rows := self._store.live(after, BATCH, but=current):
+            while rows := self._store.live(BATCH, after=after, but=current):
                 wrapped = [*pool.map(self._rewrapped, rows)]
                 done += self._store.replace([row for row in wrapped if row is not None])
                 broken = (row for row, new in zip(rows, wrapped, strict=True) if new is None)
@@ -85,7 +85,7 @@ class KeyRotation:
 
     def tenants(self, after: str, limit: int) -> list[str]:
         """Tenants whose keys are not destroyed, by name, those after `after`."""
-        rows = self._store.live((TENANT_DATA, after), limit, kind=TENANT_DATA)
+        rows = self._store.live(limit, after=(TENANT_DATA, after), kind=TENANT_DATA)
         return [row.name for row in rows]
 
     def sealing(self, tenant: str) -> bytes:

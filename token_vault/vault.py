@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from functools import partial
 
+import structlog
+
 from contracts.errors import InvalidInput, KeyDestroyed, UnknownKey
 from token_vault import keysets
 from token_vault.cache import Expiring
@@ -12,9 +14,12 @@ from token_vault.escrow import ESCROW, Escrow
 from token_vault.keks import Keks
 from token_vault.keysets import Keyset
 from token_vault.keystore import Erasure, KeyRow, KeyStore
+from token_vault.proof import broken_keys
 from token_vault.rotation import TENANT_DATA, KeyRotation
 from token_vault.runs import OpenDay, RunOpener, RunSealer
 from token_vault.tenant_keys import DeploymentKeys, TenantKeys
+
+log = structlog.get_logger()
 
 TENANT_PRF = "tenant-prf"
 GATEWAY_PRF = "gateway-prf"
@@ -50,6 +55,7 @@ class Vault:
         self._store = keystore
         self._keks = keks
         self._kek_fits = False
+        self._told: list[str] = []
         self._tenants: Expiring[str, TenantKeys] = Expiring(cache_s, clock)
         self._days: Expiring[date, OpenDay] = Expiring(cache_s, clock)
         self._deployment: DeploymentKeys | None = None
@@ -63,17 +69,24 @@ class Vault:
         self._store.create()
 
     def check(self) -> None:
-        """Prove that the key-encryption keys open what is in this key store: what today's has
-        wrapped, and what is still under another.
-
-        A fresh store passes. Raises `UnknownKey` when another key wrapped it, `Tampered`.
+        """Prove that the key-encryption keys are those of this key store; keys that are broken
+        nevertheless are said in the log, once. Raises as `broken`.
         """
-        self._keks.check()
-        current = self._keks.current.uri
-        for row in (self._store.any_live(by=current), self._store.any_live(but=current)):
-            if row is not None:
-                self._keks.unwrap(row)
+        broken = self.broken()
+        if broken and broken != self._told:
+            log.warning("vault.broken_keys", keys=broken)
+        self._told = broken
+
+    def broken(self) -> list[str]:
+        """Keys that do not open though others do, `kind name`: a few of each key-encryption key
+        are tried.
+
+        A fresh store passes. Raises `UnknownKey | Tampered` when the key-encryption keys are not
+        those of this key store: nothing may be wrapped or opened then.
+        """
+        broken = broken_keys(self._store, self._keks)
         self._kek_fits = True
+        return broken
 
     def close(self) -> None:
         """Forget opened keys and let go of the key store's connections."""

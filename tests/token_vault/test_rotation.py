@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import update
+from structlog.testing import capture_logs
 
 from contracts.errors import KeyDestroyed, KeyUnavailable, Tampered, UnknownKey
 from tests.token_vault.fakes import Clock, FakeKms, local
@@ -145,6 +146,85 @@ def test_a_changed_row_is_named_and_holds_nothing_up(
     both = Vault(keystore, other.keks(kms.kek()))
     last = rotate_to(both)
     assert (last.done, last.unreadable) == (7, ["tenant-data t1", "tenant-prf t1"])
+
+
+def leave(keystore: KeyStore, uri: str | None, *names: str, break_: bool = True) -> None:
+    """Keys of `names` are as one finds them after a rotation that could not open them."""
+    changes: dict[str, object] = {"kek": uri} | ({"wrapped": b"\x01" * 80} if break_ else {})
+    with keystore._transaction("write") as connection:
+        connection.execute(update(KEYS).where(KEYS.c.name.in_(names)).values(changes))
+
+
+@pytest.mark.parametrize("previous_is_set", [True, False])
+def test_what_is_broken_by_itself_is_named_and_stops_nobody(
+    keystore: KeyStore, kms: FakeKms, other: FakeKms, previous_is_set: bool
+) -> None:
+    """Left over from a rotation, whether or not the settings still name the key from before."""
+    filled(Vault(keystore, other.keks()))
+    leave(keystore, kms.uri, "t1")
+    vault = Vault(keystore, other.keks(kms.kek() if previous_is_set else None))
+    with capture_logs() as logged:
+        vault.check()
+        vault.create_tenant("new")
+        vault.check()
+    assert vault.broken() == ["tenant-data t1", "tenant-prf t1"]
+    assert [line["keys"] for line in logged] == [["tenant-data t1", "tenant-prf t1"]], "said once"
+
+
+def test_one_of_todays_that_is_broken_stops_nobody(keystore: KeyStore, kms: FakeKms) -> None:
+    filled(Vault(keystore, kms.keks()))
+    first = keystore.live(1)[0]
+    leave(keystore, kms.uri, first.name)
+    vault = Vault(keystore, kms.keks())
+    vault.create_tenant("new")
+    assert f"{first.kind} {first.name}" in vault.broken()
+
+
+def test_what_opens_with_neither_and_is_much_is_a_wrong_setting(
+    keystore: KeyStore, kms: FakeKms, other: FakeKms
+) -> None:
+    """The key from before was left out of the settings too early."""
+    filled(Vault(keystore, kms.keks()))
+    both = Vault(keystore, other.keks(kms.kek()))
+    both.create_tenant("new")
+    alone = Vault(keystore, other.keks())
+    for refuses in (alone.check, lambda: alone.create_tenant("newer"), alone.broken):
+        with pytest.raises(UnknownKey, match=rf"{kms.uri}.*GATEWAY_KEK_URI_PREVIOUS"):
+            refuses()
+    assert keystore.read("newer", ["tenant-data"]) == {}
+    both.check()
+
+
+def test_few_keys_that_nothing_opens_are_a_wrong_setting_where_no_other_opens(
+    keystore: KeyStore, kms: FakeKms, other: FakeKms
+) -> None:
+    Vault(keystore, kms.keks()).create_tenant("t0")
+    with pytest.raises(UnknownKey):
+        Vault(keystore, other.keks()).check()
+    leave(keystore, None, "t0", break_=False)
+    with pytest.raises(UnknownKey):
+        Vault(keystore, other.keks()).check()
+
+
+def test_todays_key_that_opens_none_of_its_own_is_refused(
+    keystore: KeyStore, kms: FakeKms, other: FakeKms
+) -> None:
+    """A keyring file that was lost and made anew, beside the one from before."""
+    filled(Vault(keystore, kms.keks()))
+    leave(keystore, other.uri, "t0", break_=False)
+    with pytest.raises(UnknownKey, match="GATEWAY_KEK_URI "):
+        Vault(keystore, other.keks(kms.kek())).check()
+
+
+def test_looking_costs_two_keys_where_all_is_well(
+    keystore: KeyStore, kms: FakeKms, other: FakeKms
+) -> None:
+    filled(Vault(keystore, kms.keks()), 20)
+    both = Vault(keystore, other.keks(kms.kek()))
+    both.create_tenant("new")
+    kms.calls = other.calls = 0
+    both.check()
+    assert (kms.calls, other.calls) == (1, 3), "with the proof that today's answers"
 
 
 def test_interrupted_it_goes_on_where_it_stopped(
