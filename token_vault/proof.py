@@ -1,4 +1,4 @@
-"""Whether the key-encryption keys of the settings are those that this key store was wrapped with."""
+"""Whether the key-encryption keys of the settings are those that wrapped this key store."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple

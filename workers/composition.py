@@ -86,8 +86,8 @@ class Parts:
         self.gaps = GapAnnouncer(Gaps(self.database), store, known, normalizer, connectors)
         self.upkeep = Upkeep(settings, self._direct, leases, self.vault)
         self.lanes = LaneQueue()
-        count = 3 if self.database.is_postgresql else 2
-        self.threads = DrainThreads(self.lanes, self.drainer, _report, count)
+        threads = 3 if self.database.is_postgresql else 2
+        self.threads = DrainThreads(self.lanes, self.drainer, _report, threads)
         errands = {
             "upkeep": self.upkeep.keep_ahead,
             "unrouted": self.stranded.route,
@@ -95,7 +95,12 @@ class Parts:
             "replays": self.replayer.run_queued,
         }
         rotations = Rotations(self.database)
-        self.resealer = Resealer(rotations, SealedRows(self.database), leases, self.vault)
+        count = self.metrics.openings
+        self.openings = Openings(
+            TokenOpenings(self.database).put, lambda job: count.labels(job).inc()
+        )
+        rows = SealedRows(self.database)
+        self.resealer = Resealer(rotations, rows, leases, self.vault, self.openings)
         self.sweeper = Sweeper(store, self.lanes, errands, {"rotations": self.resealer.run})
         self._keep_fresh(store, normalizer, built.logins if logins is None else logins)
 
@@ -104,10 +109,6 @@ class Parts:
     ) -> None:
         """What keeps grants fresh, and counts who opens their tokens."""
         grants, rows = Grants(self.database), DueRows(self.database)
-        count = self.metrics.openings
-        self.openings = Openings(
-            TokenOpenings(self.database).put, lambda job: count.labels(job).inc()
-        )
         self.tokens = GrantTokens(self.vault, self.openings)
         states = GrantStates(grants, normalizer, _CHANNELS)
         self.transport = Transport(

@@ -184,14 +184,14 @@ def test_a_file_that_holds_no_authority_is_told_by_its_setting(
     broken = tmp_path / "broken.pem"
     broken.write_text("no certificate")
     stage.environ["VAULT_CACERT"] = str(broken)
-    with pytest.raises(Misconfigured, match="^VAULT_CACERT: "):
+    with pytest.raises(Misconfigured, match=r"^VAULT_CACERT: "):
         stage.key()
 
 
 def test_authorities_that_go_away_are_told_by_their_setting(stage: Stage) -> None:
     key = stage.key()
     Path(stage.environ["VAULT_CACERT"]).unlink()
-    with pytest.raises(Misconfigured, match="^VAULT_CACERT: "):
+    with pytest.raises(Misconfigured, match=r"^VAULT_CACERT: "):
         key.encrypt(b"key", b"")
 
 

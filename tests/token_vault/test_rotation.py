@@ -30,7 +30,7 @@ def other() -> FakeKms:
 
 def rotate_to(vault: Vault) -> rotation.Rewrapping:
     """Re-wrap everything; what the last batch said."""
-    return [rotation.Rewrapping(0, 0, []), *vault.rotation.rewrap()][-1]
+    return [rotation.Rewrapping(0, 0, [], {}), *vault.rotation.rewrap()][-1]
 
 
 def filled(vault: Vault, tenants: int = 3) -> dict[str, bytes]:
@@ -68,7 +68,7 @@ def test_every_key_moves_to_another_key_encryption_key(
         kek.current.uri,
         {kek.current.uri: 9, other.uri: 2},
     )
-    assert rotate_to(both) == (9, 9, [])
+    assert rotate_to(both) == (9, 9, [], {})
     assert both.rotation.wrapping().counts == {other.uri: 11}
     alone = Vault(keystore, other.keks())
     alone.check()
@@ -227,6 +227,28 @@ def test_looking_costs_two_keys_where_all_is_well(
     assert (kms.calls, other.calls) == (1, 3), "with the proof that today's answers"
 
 
+def test_a_key_that_its_kms_does_not_open_now_holds_up_no_other(
+    keystore: KeyStore, kms: FakeKms, other: FakeKms
+) -> None:
+    """As Vault, which answers and does not open a version that is shut off."""
+
+    class Picky:
+        encrypt = kms.encrypt
+
+        def decrypt(self, ciphertext: bytes, associated_data: bytes) -> bytes:
+            if b"t1" in associated_data:
+                raise KeyUnavailable("kms://key: shut off")
+            return kms.decrypt(ciphertext, associated_data)
+
+    sealed = filled(Vault(keystore, kms.keks()))
+    both = Vault(keystore, other.keks(Kek(kms.uri, Picky)))
+    waits = {"tenant-data t1": "kms://key: shut off", "tenant-prf t1": "kms://key: shut off"}
+    assert rotate_to(both) == (7, 9, [], waits)
+    mended = Vault(keystore, other.keks(kms.kek()))
+    assert rotate_to(mended) == (2, 2, [], {})
+    assert opens(Vault(keystore, other.keks()), sealed)
+
+
 def test_interrupted_it_goes_on_where_it_stopped(
     keystore: KeyStore, kms: FakeKms, other: FakeKms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,14 +256,16 @@ def test_interrupted_it_goes_on_where_it_stopped(
     sealed = filled(Vault(keystore, kms.keks()))
     both = Vault(keystore, other.keks(kms.kek()))
     running = both.rotation.rewrap()
-    assert next(running) == (2, 9, [])
+    assert next(running) == (2, 9, [], {})
     running.close()
     assert opens(Vault(keystore, other.keks(kms.kek())), sealed)
     kms.away = True
+    assert len(rotate_to(both).waiting) == 7
+    kms.away, other.away = False, True
     with pytest.raises(KeyUnavailable):
         rotate_to(both)
-    kms.away = False
-    assert rotate_to(both) == (7, 7, [])
+    other.away = False
+    assert rotate_to(both) == (7, 7, [], {})
 
 
 def test_several_at_once_do_no_harm(

@@ -157,7 +157,6 @@ def test_an_opening_at_the_end_of_a_minute_is_not_lost(ledger: Ledger, clock: Cl
     """While it looks at the clock, the minute ends and is stored: told whole, a count that began
     anew would be the smaller one.
     """
-    flushing = threading.Thread(target=lambda: openings.flush())
 
     def read() -> float:
         now = clock()
@@ -170,6 +169,7 @@ def test_an_opening_at_the_end_of_a_minute_is_not_lost(ledger: Ledger, clock: Cl
 
     ends: list[bool] = []
     openings = Openings(ledger.put, clock=read)
+    flushing = threading.Thread(target=openings.flush)
     openings.count("send", "acme", "gra_1")
     ends.append(True)
     openings.count("send", "acme", "gra_1")

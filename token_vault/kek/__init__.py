@@ -10,7 +10,6 @@ from token_vault.kek.kms import Attended, Enveloped
 from token_vault.kek.local import open_keyring
 from token_vault.keysets import Aead
 
-
 SETTING: Final = "GATEWAY_KEK_URI"
 
 
