@@ -265,7 +265,7 @@ class Resealer:
 
     def _keys(self, row: Old, lease: Lease) -> TenantKeys | None:
         """The tenant's keys, not older than the new one; None when they cannot be had."""
-        had: TenantKeys | None = None
+        had: list[TenantKeys] = []
         with self._apart(row.tenant, lease):
             keys = self._vault.tenant(row.tenant)
             if keys.sealing != row.sealing:
@@ -273,8 +273,8 @@ class Resealer:
                 keys = self._vault.tenant(row.tenant)
             if keys.sealing != row.sealing:  # the key store came back from a backup
                 self._rotations.change(lease, [row.tenant], sealing=keys.sealing)
-            had = keys
-        return had
+            had.append(keys)
+        return had[0] if had else None
 
 
 def _key(column: Sealed, text: str | None) -> Any:
