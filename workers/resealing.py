@@ -243,7 +243,9 @@ class Resealer:
         for row in rows:
             if row.tenant not in opened:
                 self._keep(lease)  # a KMS takes its time for each tenant of the batch
-                opened[row.tenant] = self._keys(row, lease)
+                opened[row.tenant] = None
+                with self._apart(row.tenant, lease):
+                    opened[row.tenant] = self._keys(row, lease)
             keys = opened[row.tenant]
             if keys is None:
                 continue  # ended or held, and in no round any more
@@ -263,18 +265,15 @@ class Resealer:
         plain = keys.open(purpose, row.id, row.sealed)
         return Resealed(row.key, row.sealed, keys.seal(purpose, row.id, plain))
 
-    def _keys(self, row: Old, lease: Lease) -> TenantKeys | None:
-        """The tenant's keys, not older than the new one; None when they cannot be had."""
-        had: list[TenantKeys] = []
-        with self._apart(row.tenant, lease):
+    def _keys(self, row: Old, lease: Lease) -> TenantKeys:
+        """The tenant's keys, not older than the new one."""
+        keys = self._vault.tenant(row.tenant)
+        if keys.sealing != row.sealing:
+            self._vault.forget(row.tenant)
             keys = self._vault.tenant(row.tenant)
-            if keys.sealing != row.sealing:
-                self._vault.forget(row.tenant)
-                keys = self._vault.tenant(row.tenant)
-            if keys.sealing != row.sealing:  # the key store came back from a backup
-                self._rotations.change(lease, [row.tenant], sealing=keys.sealing)
-            had.append(keys)
-        return had[0] if had else None
+        if keys.sealing != row.sealing:  # the key store came back from a backup
+            self._rotations.change(lease, [row.tenant], sealing=keys.sealing)
+        return keys
 
 
 def _key(column: Sealed, text: str | None) -> Any:

@@ -15,6 +15,7 @@ from storage.resealing import SealedRows
 from storage.rotations import Rotations
 from storage.sealed import SEALED, Sealed
 from tests.rig import Rig, text
+from tests.workers.sessions import put_session
 from token_vault import Purpose, Vault
 from workers.resealing import Resealer
 
@@ -27,6 +28,7 @@ def populate(rig: Rig, tenant: str, page: str, texts: int = 5) -> None:
     connecting.add(ManualAccount(tenant, "facebook", page), Secret(f"token of {tenant}"))
     rig.drain(rig.put(*(text(page, "7", f"{tenant} {n}") for n in range(texts))))
     rig.drain(rig.put_items([Item("facebook", page, BROKEN.replace(b"10", page.encode()))]))
+    put_session(rig, tenant, f"session of {tenant}")
 
 
 def rows(rig: Rig, column: Sealed, tenant: str) -> list[Mapping[Any, Any]]:
