@@ -113,8 +113,8 @@ class Parts:
         self.gaps = GapAnnouncer(Gaps(self.database), store, known, normalizer, on, self.rows)
         self.upkeep = Upkeep(settings, self._direct, leases, self.vault)
         self.lanes = LaneQueue()
-        count = 3 if self.database.is_postgresql else 2
-        self.threads = DrainThreads(self.lanes, self.drainer, _report, count)
+        threads = 3 if self.database.is_postgresql else 2
+        self.threads = DrainThreads(self.lanes, self.drainer, _report, threads)
         errands = {
             "upkeep": self.upkeep.keep_ahead,
             "unrouted": self.stranded.route,
@@ -122,7 +122,12 @@ class Parts:
             "replays": self.replayer.run_queued,
         }
         rotations = Rotations(self.database)
-        self.resealer = Resealer(rotations, SealedRows(self.database), leases, self.vault)
+        count = self.metrics.openings
+        self.openings = Openings(
+            TokenOpenings(self.database).put, lambda job: count.labels(job).inc()
+        )
+        rows = SealedRows(self.database)
+        self.resealer = Resealer(rotations, rows, leases, self.vault, self.openings)
         self.sweeper = Sweeper(store, self.lanes, errands, {"rotations": self.resealer.run})
         self._logins = built.logins if logins is None else logins
         self.turning = Turning(normalizer, self.vault, settings.public_url, _CHANNELS)
@@ -142,10 +147,6 @@ class Parts:
     def _keep_fresh(self, store: DrainStore) -> None:
         """What keeps grants fresh, and counts who opens their tokens."""
         grants = Grants(self.database)
-        count = self.metrics.openings
-        self.openings = Openings(
-            TokenOpenings(self.database).put, lambda job: count.labels(job).inc()
-        )
         self.tokens = GrantTokens(self.vault, self.openings)
         states = self._states = GrantStates(grants, self.turning)
         self.transport = Transport(
