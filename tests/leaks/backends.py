@@ -26,6 +26,9 @@ class Backend(Protocol):
     def without_broker(self) -> contextlib.AbstractContextManager[None]:
         """No nudge goes out while this lasts."""
 
+    def wrong_broker(self, password: str) -> str:
+        """URL of a broker that cannot be used, with a password."""
+
     def places(self) -> Blobs:
         """What it holds, beyond the data directory."""
 
@@ -53,6 +56,9 @@ class Embedded:
         yield
         queues.unlink()
         aside.rename(queues)
+
+    def wrong_broker(self, password: str) -> str:
+        return f"redis://:{password}@127.0.0.1:1/0"
 
     def places(self) -> Blobs:
         yield from ()
@@ -88,6 +94,11 @@ class Servers:
         self._broker.kill()
         yield
         self._broker.start()
+
+    def wrong_broker(self, password: str) -> str:
+        return urlunsplit(
+            urlsplit(self._broker.url)._replace(netloc=f":{password}@127.0.0.1:{self._broker.port}")
+        )
 
     def places(self) -> Blobs:
         yield from places.postgresql(self._url("gateway"))

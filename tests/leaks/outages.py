@@ -4,6 +4,9 @@ import json
 import time
 from typing import Final
 
+import sqlalchemy as sa
+
+from storage import schema
 from storage.connections import Connections
 from tests.kms.transit import VaultProcess
 from tests.leaks.backends import Backend
@@ -99,6 +102,21 @@ def wrong_settings(play: Play) -> None:
     (stage.folder / "none.db").write_text("no database" * 1000)
     none = {"GATEWAY_DATABASE_URL": f"sqlite:///{stage.folder / 'none.db'}"}
     stage.command("keys", "list", expect=1, **none)
+
+
+def faults(play: Play, backend: Backend) -> None:
+    """What nobody expects: the edge answers 500, a worker ends at once."""
+    stage = play.stage
+    with opened(stage.settings) as (database, _), database.write() as connection:
+        connection.execute(sa.update(schema.consumers).values(types=1))
+    with stage.client(play.crm) as client:
+        client.headers["cookie"] = play.planted.secret("misplaced")
+        assert client.get("/v1/consumers/crm").status_code == 500
+    assert "http.fault" in stage.output(EDGE)
+    wrong = backend.wrong_broker(play.planted.secret("password of a wrong URL"))
+    log = stage.folder / "logs" / "worker-without-broker.log"
+    with stage.run(log, "gateway", "worker", GATEWAY_BROKER_URL=wrong) as worker:
+        worker.wait_for("Cannot connect", PATIENCE_S)
 
 
 def erased(play: Play) -> None:

@@ -3,13 +3,10 @@
 import json
 import time
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 from tests.leaks.places import Blobs
 from tests.leaks.search import Finder, Leak, mark, number
-
-PEOPLE: Final = ("text", "parked text", "late text", "name", "street", "e-mail", "phone", "contact")
-"""What a contact wrote or is."""
 
 
 class Planted:

@@ -4,15 +4,15 @@ import json
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, get_args
 from urllib.parse import parse_qs, urlsplit
 
 from tests.leaks.planted import Planted
 
-Fate = Literal["good", "over", "echo", "word", "html", "silent", "cut"]
-FATES: Final[tuple[Fate, ...]] = ("good", "over", "echo", "word", "html", "silent", "cut")
+Fate = Literal["good", "over", "echo", "word", "html", "elsewhere", "silent", "cut"]
+FATES: Final = get_args(Fate)
 """What becomes of a refresh: newer tokens; the grant is over; 500, 400 and 200 that repeat the
-token in text, as the error's name and on a page; no answer; a connection that ends."""
+token in text, as the error's name and on a page; a redirect; no answer; a connection that ends."""
 
 _PLACES: Final = {
     "google": r"/token",
@@ -64,6 +64,8 @@ class Provider:
                 return 400, {"error": token, "error_description": token}
             case "html":
                 return 200, f"<html>your {token}</html>"
+            case "elsewhere":
+                return 302, f"see {token}"
             case _:
                 return 500, f"it was {token}"
 
@@ -133,6 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(text)))
         self.send_header("www-authenticate", f'Bearer realm="{token}"')
         self.send_header("set-cookie", f"token={token}")
+        self.send_header("location", f"{self.server.provider.url}/?access_token={token}")
         self.end_headers()
         self.wfile.write(text.encode())
 
