@@ -64,12 +64,14 @@ function connected(one, names) {
   return `Connected: ${names.join(", ") || "nothing granted"}. Live tokens: ${one.live_tokens}.`;
 }
 
-function ways(login, who, name, connected_) {
+/** What somebody can do who is connected, or was once. */
+function ways(login, who, name, one) {
   const path = (action) => `${login}/${who}/${action}`;
-  const gone = connected_
-    ? button(`${who}-remove`, "Remove the app", () => act(path("remove-app"), {}, `${name} removed the app`))
-    : button(`${who}-delete`, "Ask to delete the data", () => act(path("request-deletion"), {}, "Deletion asked for"));
-  return [gone, button(`${who}-password`, "Change the password", () => act(path("change-password"), {}, "Password changed"))];
+  const remove = () => button(`${who}-remove`, "Remove the app", () => act(path("remove-app"), {}, `${name} removed the app`));
+  const erase = () => button(`${who}-delete`, "Ask to delete the data", () => act(path("request-deletion"), {}, "Deletion asked for"));
+  const password = () => button(`${who}-password`, "Change the password", () => act(path("change-password"), {}, "Password changed"));
+  if (one.connected) return [remove(), password()];
+  return one.was_connected ? [erase()] : [];
 }
 
 function facebookCard(person, pages) {
@@ -79,7 +81,7 @@ function facebookCard(person, pages) {
     person.name,
     "Facebook",
     connected(person, person.granted),
-    buttons(...ways("facebook/people", person.id, person.name, person.connected)),
+    buttons(...ways("facebook/people", person.id, person.name, person)),
     choice(`${person.id}-permission`, `A permission of ${person.name}`, person.granted.map((name) => [name, name]), "Withdraw", (permission) =>
       act(`${path}/revoke-permission`, { permission }, `${permission} withdrawn`),
     ),
@@ -101,7 +103,7 @@ function instagramCard(account) {
     account.username,
     "Instagram",
     connected(account, account.granted) + subscribed,
-    buttons(...ways("instagram/accounts", account.user_id, account.username, account.connected), button(`${account.user_id}-silent`, "Unsubscribe silently", lose)),
+    buttons(...ways("instagram/accounts", account.user_id, account.username, account), button(`${account.user_id}-silent`, "Unsubscribe silently", lose)),
   );
 }
 

@@ -191,6 +191,16 @@ def test_refreshing_keeps_the_refresh_token(login: Login) -> None:
     assert login.google_token(grant_type="password").json()["error"] == "unsupported_grant_type"
 
 
+def test_refresh_tokens_rotate_on_request(login: Login) -> None:
+    first = login.google(CALENDAR)["refresh_token"]
+    login.control("switches", google_rotates=True)
+    second = login.google_token(grant_type="refresh_token", refresh_token=first).json()
+    spent = login.google_token(grant_type="refresh_token", refresh_token=first)
+    assert spent.json()["error"] == "invalid_grant"
+    third = login.google_token(grant_type="refresh_token", refresh_token=second["refresh_token"])
+    assert third.is_success
+
+
 def test_of_a_hundred_refresh_tokens_the_oldest_dies(login: Login) -> None:
     oldest = login.google(CALENDAR)["refresh_token"]
     for _ in range(100):

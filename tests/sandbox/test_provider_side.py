@@ -238,6 +238,8 @@ def test_a_security_event_can_be_forged_and_repeated(login: Login, told: Receive
         ("instagram/accounts/9/remove-app", {}),
         (f"instagram/accounts/{ACCOUNT}/remove-app", {}),
         (f"instagram/accounts/{ACCOUNT}/sulk", {}),
+        (f"instagram/accounts/{ACCOUNT}/request-deletion", {}),
+        (f"facebook/people/{OLENA}/request-deletion", {}),
         ("google/people/9/remove-app", {}),
         (f"google/people/{SUB}/sulk", {}),
         (f"google/people/{SUB}/event", {"event": "earthquake"}),

@@ -55,6 +55,11 @@ def test_a_dormant_page_waits_for_its_subscription(login: Login) -> None:
     assert wrote(login, "31")["status"] == "delivered"
 
 
+def test_a_page_can_be_made_to_wait(login: Login) -> None:
+    login.control(f"facebook/pages/{PAGE}", always_on=False)
+    assert wrote(login, PAGE)["status"] == "dropped"
+
+
 def test_a_subscription_is_silent_without_anybody_who_allows_it(login: Login) -> None:
     subscribe(login, login.page_token(login.facebook(), PAGE), PAGE, "messages")
     login.facebook(MARCO)

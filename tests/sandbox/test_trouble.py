@@ -97,7 +97,13 @@ def test_reset_begins_anew(login: Login) -> None:
     token = login.facebook()
     login.control("pages", id="31", name="New")
     login.control("clock", forward_s=10)
-    login.control("switches", require_proof=True, instagram_flat=True, google_testing=True)
+    login.control(
+        "switches",
+        require_proof=True,
+        instagram_flat=True,
+        google_testing=True,
+        google_rotates=True,
+    )
     login.control("trouble", kind="lost")
     login.control("reset")
     assert login.http.get("/api/state").json() == before
