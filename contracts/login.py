@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
@@ -58,13 +59,15 @@ class Granted(msgspec.Struct, frozen=True):
 
     `scopes`: what was granted, `declined`: what the provider says was not. `ids`: all ids by which
     the provider may later speak of who consented. `name`, `email`: for people; `email` only if it
-    was granted.
+    was granted. `targets`: scope → ids of what it was granted for, where the provider names them;
+    a scope that is missing there says nothing.
     """
 
     tokens: Tokens
     scopes: frozenset[str]
     declined: frozenset[str] = frozenset()
     ids: frozenset[str] = frozenset()
+    targets: Mapping[str, frozenset[str]] = {}
     name: str = ""
     email: str | None = None
 
@@ -112,6 +115,9 @@ class OAuthLogin(Login):
     title: ClassVar[str]
     """Name for people."""
     takes_pkce: ClassVar[bool]
+    accumulates: ClassVar[bool] = True
+    """Whether tokens of a consent also have what the same person granted before; if not, what was
+    granted has to be asked for again with everything that is asked later."""
 
     @abstractmethod
     def consent_url(self, consent: Consent) -> str:
@@ -131,8 +137,9 @@ class OAuthLogin(Login):
         """What puts the token upon the calls of a client, for the provider's own hosts alone."""
 
     @abstractmethod
-    def permissions(self, client: httpx.Client, tokens: Tokens) -> frozenset[str]:
-        """The scopes that the provider says are granted now. `client` carries no token.
+    def permissions(self, client: httpx.Client, tokens: Tokens) -> frozenset[str] | None:
+        """The scopes that the provider says are granted now; None where it has no way to tell
+        without giving another token, so that only `refresh` may. `client` carries no token.
 
         Raises what `refresh` raises.
         """
@@ -142,5 +149,11 @@ class OAuthLogin(Login):
         """End the consent of `tokens.subject` at the provider, with every token of it, also those
         that other tenants hold. One that is ended already is a success. `client` carries no token.
 
-        Raises `Retryable` and `OutcomeUnknown` (again later), `Permanent` (never).
+        Raises `Retryable` and `OutcomeUnknown` (again later), `Permanent` (never: also where the
+        provider has no way to end a consent, but for its owner's own hand).
         """
+
+
+def redirect_uri(public_url: str, login: str) -> str:
+    """Where the provider sends the browser back to; registered there, and compared byte by byte."""
+    return f"{public_url.rstrip('/')}/oauth/{login}/callback"
