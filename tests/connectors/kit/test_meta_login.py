@@ -1,4 +1,4 @@
-"""Facebook Login for Business: the dialog, the code, the long-lived token, the end. Traps by name."""
+"""Facebook Login for Business: dialog, code, long-lived token, end. Traps by their names."""
 
 from datetime import timedelta
 from typing import Any
