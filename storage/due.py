@@ -169,6 +169,13 @@ def check(connection: sa.Connection, taken: Taken) -> None:
     _update(connection, taken, {"ticket": taken.ticket})
 
 
+def renew(connection: sa.Connection, taken: Taken, until_ms: sa.ColumnElement[int]) -> None:
+    """Within a transaction, as its first step: the row stays ours until then, for a job of several
+    calls. Raises `LeaseLost`.
+    """
+    _update(connection, taken, {"due_at_ms": until_ms})
+
+
 def _update(connection: sa.Connection, taken: Taken, values: dict[str, Any]) -> None:
     changed = sa.update(due).where(*_ours(taken)).values(values)
     if connection.execute(changed).rowcount != 1:

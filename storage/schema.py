@@ -328,6 +328,7 @@ escrow = sa.Table(
     sa.Column("sealed", sa.LargeBinary, nullable=False),
     sa.Column("created_at_ms", sa.BigInteger, nullable=False),
     sa.Column("until_ms", sa.BigInteger, nullable=False, index=True),
+    sa.Column("revocation", sa.Text, nullable=False, server_default="", index=True),
 )
 
 SEGMENT_BITS: Final = 10

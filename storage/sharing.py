@@ -64,7 +64,7 @@ def leave(connection: sa.Connection, shared: Shared, revocation: str) -> Decisio
         return "last"
     if row.ending is not None:
         return "another"
-    if connection.scalar(_users(shared)):
+    if users(connection, shared):
         return "shared"
     connection.execute(_update(shared).values(ending=revocation))
     return "last"
@@ -85,6 +85,26 @@ def kept(connection: sa.Connection, shared: Shared, revocation: str) -> None:
     """It could not be ended, and will not be tried again."""
     mine = _update(shared).where(_table(shared).c.ending == revocation)
     connection.execute(mine.values(ending=None))
+
+
+def users(connection: sa.Connection, shared: Shared, *, but: str = "") -> int:
+    """How many live connections use it, without the connection `but`."""
+    count = sa.select(sa.func.count(sa.distinct(connections.c.id)))
+    live = count.where(connections.c.status.in_(LIVE), connections.c.id != but)
+    if isinstance(shared, Account):
+        using = (
+            live.select_from(connections)
+            .join(routes, routes.c.connection == connections.c.id)
+            .where(routes.c.route == shared.account, connections.c.provider == shared.provider)
+        )
+    else:
+        using = (
+            live.select_from(connections)
+            .join(connection_grants, connection_grants.c.connection == connections.c.id)
+            .join(grants, connection_grants.c.grant == grants.c.id)
+            .where(grants.c.login == shared.login, grants.c.person == shared.person)
+        )
+    return connection.scalar(using) or 0
 
 
 def _table(shared: Shared) -> sa.Table:
@@ -113,17 +133,3 @@ def _insert(connection: sa.Connection, shared: Shared) -> None:
 
 
 _WANTED: Final[dict[str, object]] = {"state": "wanted", "missing": []}
-
-
-def _users(shared: Shared) -> sa.Select[tuple[str]]:
-    """A live connection that uses it, if there is one."""
-    users = sa.select(connections.c.id).where(connections.c.status.in_(LIVE)).limit(1)
-    if isinstance(shared, Account):
-        return users.join(routes, routes.c.connection == connections.c.id).where(
-            routes.c.route == shared.account, connections.c.provider == shared.provider
-        )
-    return (
-        users.join(connection_grants, connection_grants.c.connection == connections.c.id)
-        .join(grants, connection_grants.c.grant == grants.c.id)
-        .where(grants.c.login == shared.login, grants.c.person == shared.person)
-    )

@@ -9,13 +9,20 @@ from token_vault.openings import Openings
 from token_vault.rotation import KeyRotation, Rewrapping, Wrapping
 from token_vault.runs import RunOpener, RunSealer
 from token_vault.tenant_keys import DeploymentKeys, Purpose, TenantKeys
-from token_vault.tokens import GrantTokens, seal_tokens
+from token_vault.tokens import (
+    Escrowed,
+    GrantTokens,
+    open_from_escrow,
+    seal_for_escrow,
+    seal_tokens,
+)
 from token_vault.vault import CACHE_S, Vault
 
 __all__ = [
     "CACHE_S",
     "DeploymentKeys",
     "Erasure",
+    "Escrowed",
     "GrantTokens",
     "Kek",
     "Keks",
@@ -30,7 +37,9 @@ __all__ = [
     "Vault",
     "Wrapping",
     "load_kek",
+    "open_from_escrow",
     "open_vault",
+    "seal_for_escrow",
     "seal_tokens",
 ]
 

@@ -8,12 +8,14 @@ import structlog
 
 from connectors import registry
 from connectors.kit.transport.transport import Transport
+from contracts.connector import Connector
 from contracts.login import Login
 from contracts.settings import Settings
 from storage.connections import Connections
 from storage.deliveries import Deliveries
 from storage.drain import DrainStore
 from storage.due import DueRows
+from storage.escrow import EscrowStore
 from storage.gaps import Gaps
 from storage.grants import REFRESH, Grants
 from storage.leases import Leases
@@ -21,10 +23,12 @@ from storage.openings import TokenOpenings
 from storage.pooler import direct_database, open_database
 from storage.replays import Replays
 from storage.resealing import SealedRows
+from storage.revocations import REVOKE, Revocations
 from storage.rotations import Rotations
 from token_vault import GrantTokens, Openings, open_vault
 from workers import queue
 from workers.drain import Drainer, Tally
+from workers.ending import Ending
 from workers.gaps import GapAnnouncer
 from workers.grant_states import GrantStates
 from workers.lanes import DrainThreads, LaneQueue
@@ -34,6 +38,7 @@ from workers.refreshing import Refresher
 from workers.repeating import Repeating, works
 from workers.replaying import Replayer
 from workers.resealing import Resealer
+from workers.revoking import Revoker
 from workers.routing import Router
 from workers.scheduler import Scheduler
 from workers.stranded import StrandedRouter
@@ -97,13 +102,15 @@ class Parts:
         rotations = Rotations(self.database)
         self.resealer = Resealer(rotations, SealedRows(self.database), leases, self.vault)
         self.sweeper = Sweeper(store, self.lanes, errands, {"rotations": self.resealer.run})
-        self._keep_fresh(store, normalizer, built.logins if logins is None else logins)
+        self._logins = built.logins if logins is None else logins
+        self._keep_fresh(store, normalizer)
+        self._end(store, known, normalizer, connectors)
+        jobs = {REFRESH: self.refresher.run, REVOKE: self.revoker.run}
+        self.scheduler = Scheduler(self.rows, jobs, self.metrics)
 
-    def _keep_fresh(
-        self, store: DrainStore, normalizer: Normalizer, logins: Mapping[str, Login]
-    ) -> None:
+    def _keep_fresh(self, store: DrainStore, normalizer: Normalizer) -> None:
         """What keeps grants fresh, and counts who opens their tokens."""
-        grants, rows = Grants(self.database), DueRows(self.database)
+        grants, self.rows = Grants(self.database), DueRows(self.database)
         count = self.metrics.openings
         self.openings = Openings(
             TokenOpenings(self.database).put, lambda job: count.labels(job).inc()
@@ -116,12 +123,39 @@ class Parts:
             observer=CountedCalls(self.metrics),
         )
         self.refresher = Refresher(
-            grants, rows, store, self.tokens, states, logins, self.transport.client(), self.metrics
+            grants,
+            self.rows,
+            store,
+            self.tokens,
+            states,
+            self._logins,
+            self.transport.client(),
+            self.metrics,
         )
-        self.scheduler = Scheduler(rows, {REFRESH: self.refresher.run}, self.metrics)
         self.counting = Repeating(
             "openings", OPENINGS_EVERY_S, lambda: works("openings", self.openings.flush)
         )
+
+    def _end(
+        self,
+        store: DrainStore,
+        known: Connections,
+        normalizer: Normalizer,
+        connectors: Mapping[str, Connector],
+    ) -> None:
+        """What carries out revocations."""
+        revocations = Revocations(self.database)
+        ending = Ending(
+            revocations,
+            self.vault,
+            self.tokens,
+            EscrowStore(self.database),
+            self.refresher,
+            self.transport,
+            self._logins,
+            connectors,
+        )
+        self.revoker = Revoker(revocations, known, store, normalizer, self.vault, ending, _CHANNELS)
 
     def start(self) -> None:
         """Raises `Misconfigured` when the metrics' address cannot be had."""

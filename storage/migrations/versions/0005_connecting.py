@@ -139,3 +139,5 @@ def _revoking() -> None:
         sa.UniqueConstraint("once", name="uq_signals_once"),
         sa.UniqueConstraint("code", name="uq_signals_code"),
     )
+    op.add_column("escrow", sa.Column("revocation", sa.Text(), nullable=False, server_default=""))
+    op.create_index("ix_escrow_revocation", "escrow", ["revocation"], unique=False)
