@@ -104,7 +104,7 @@ class Parts:
         self.sweeper = Sweeper(store, self.lanes, errands, {"rotations": self.resealer.run})
         self._logins = built.logins if logins is None else logins
         self._keep_fresh(store, normalizer)
-        self._end(store, known, normalizer, connectors)
+        self._end(store, known, normalizer, built.connectors)
         jobs = {REFRESH: self.refresher.run, REVOKE: self.revoker.run}
         self.scheduler = Scheduler(self.rows, jobs, self.metrics)
 

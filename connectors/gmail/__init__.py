@@ -26,7 +26,9 @@ class Gmail(Connector, Offers):
     features = (Feature("read", (_READ,)), Feature("send", (_SEND,)))
 
     def accounts(self, client: httpx.Client, granted: Granted) -> list[Choice]:
-        """See `Offers.accounts`: one, by its address in lower case. Who may only send cannot ask Gmail for it."""
+        """See `Offers.accounts`: one, by its address in lower case. Who may only send
+        cannot ask Gmail for it.
+        """
         address = granted.email or (_READ in granted.scopes and _address(client, granted))
         return [Choice(address.lower(), address)] if address else []
 

@@ -30,8 +30,8 @@ class _Calendar(msgspec.Struct, rename="camel"):
 
 
 def account(client: httpx.Client, granted: Granted) -> list[Choice]:
-    """One, by its address in lower case: the one that was granted, else the id of its first calendar, which is
-    the same.
+    """One, by its address in lower case: the one that was granted, else the id of its first
+    calendar, which is the same.
     """
     if CALENDAR_LIST not in granted.scopes:
         address = granted.email
