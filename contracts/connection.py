@@ -2,12 +2,16 @@
 
 import msgspec
 
+from contracts.accounts import Part
+
 
 class AccountDetails(msgspec.Struct, frozen=True):
     """The plain content of a connection's `sealed`: `account` is the provider's id."""
 
     account: str
     name: str = ""
+    parts: tuple[Part, ...] = ()
+    """What of the account was chosen, where it has parts (calendars); empty: all."""
 
 
 def encode_details(details: AccountDetails) -> bytes:

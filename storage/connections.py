@@ -23,7 +23,8 @@ _ADD_LOCK: Final = 7_215_005
 class Connection(NamedTuple):
     """A connection's row. `account` is a keyed hash; `sealed` holds what is readable by the
     tenant's key: the account's id at the provider and its name. It receives what came in from
-    `receives_from_ms` on.
+    `receives_from_ms` on. `features`: those chosen (none: made by hand, nobody chose), `missing`:
+    those of them that do not work now.
     """
 
     id: str
@@ -36,6 +37,8 @@ class Connection(NamedTuple):
     created_at_ms: int
     changed_at_ms: int
     receives_from_ms: int
+    features: Sequence[str] = ()
+    missing: Sequence[str] = ()
 
 
 class Grant(NamedTuple):
@@ -43,7 +46,8 @@ class Grant(NamedTuple):
 
     `version` counts their changes. `refusal` says why the provider takes them no more, until the
     owner consents again. `asked_at_ms`: a refresh that may spend the refresh token was begun then,
-    and its answer is not here.
+    and its answer is not here. `declined`: scopes that were asked for and not given. `person`:
+    whose it is in the whole deployment, None for a token brought by hand.
     """
 
     id: str
@@ -58,6 +62,8 @@ class Grant(NamedTuple):
     obtained_at_ms: int | None = None
     refusal: str = ""
     asked_at_ms: int | None = None
+    declined: Sequence[str] = ()
+    person: bytes | None = None
 
 
 class Granted(NamedTuple):

@@ -114,6 +114,8 @@ connections = sa.Table(
     sa.Column("created_at_ms", sa.BigInteger, nullable=False),
     sa.Column("changed_at_ms", sa.BigInteger, nullable=False),
     sa.Column("receives_from_ms", sa.BigInteger, nullable=False),
+    sa.Column("features", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("missing", sa.JSON, nullable=False, server_default="[]"),
     sa.UniqueConstraint("tenant", "provider", "account"),
 )
 
@@ -139,7 +141,10 @@ grants = sa.Table(
     sa.Column("obtained_at_ms", sa.BigInteger),
     sa.Column("refusal", sa.Text, nullable=False, server_default=""),
     sa.Column("asked_at_ms", sa.BigInteger),
+    sa.Column("declined", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("person", sa.LargeBinary(16)),
     sa.UniqueConstraint("tenant", "login", "subject"),
+    sa.Index("ix_grants_person", "person"),
 )
 
 connection_grants = sa.Table(

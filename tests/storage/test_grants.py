@@ -21,6 +21,7 @@ OLD = Grant(
     login="google",
     subject=digest("subject"),
     scopes=["mail"],
+    declined=[],
     sealed=b"old",
     version=1,
     created_at_ms=1,
