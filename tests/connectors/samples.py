@@ -50,6 +50,9 @@ class Unsigned(Endpoint):
 
     path = "unsigned"
 
+    def __init__(self) -> None:
+        pass
+
     def handshake(self, query: Mapping[str, str]) -> str:
         return ""
 
