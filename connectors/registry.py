@@ -6,13 +6,14 @@ from typing import Any, Final
 import msgspec
 
 from connectors.facebook import Facebook
+from connectors.instagram import Instagram
 from connectors.kit.google.login import GoogleLogin
 from connectors.kit.google.settings import GoogleSettings
 from connectors.kit.instagram.login import InstagramLogin
 from connectors.kit.instagram.settings import InstagramSettings
 from connectors.kit.meta.endpoint import MetaEndpoint
 from connectors.kit.meta.login import MetaLogin
-from connectors.kit.meta.settings import MetaSettings
+from connectors.kit.meta.settings import MetaApps, MetaSettings
 from contracts.connector import Connector, Endpoint, Provider
 from contracts.login import Login
 from contracts.settings import load
@@ -28,7 +29,15 @@ class LoginLine(msgspec.Struct, frozen=True):
     needs: tuple[str, ...] = ()
 
 
-PROVIDERS: Final = (Provider(connector=Facebook, settings=MetaSettings, endpoint=MetaEndpoint),)
+PROVIDERS: Final = (
+    Provider(connector=Facebook, settings=MetaSettings, endpoint=MetaEndpoint),
+    Provider(
+        connector=Instagram,
+        settings=MetaApps,
+        endpoint=MetaEndpoint,
+        one_of=("META_APP_SECRET", "INSTAGRAM_APP_SECRET"),
+    ),
+)
 
 LOGINS: Final = {
     "meta": LoginLine(login=MetaLogin, settings=MetaSettings, needs=("META_APP_ID",)),

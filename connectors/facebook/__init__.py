@@ -39,7 +39,7 @@ class Facebook(MessagingConnector):
         content.ProviderUnrecognized,
     )
 
-    reader: ClassVar[Reader] = Reader(Update, EVENTS)
+    reader: ClassVar[Reader] = Reader(Update, EVENTS, changes={})
 
     def __init__(self, settings: MetaSettings) -> None:
         super().__init__(settings)

@@ -24,6 +24,7 @@ from contracts.messages import (
     Conversation,
     Message,
     data_schema,
+    decode,
     encode,
     timestamp,
 )
@@ -36,6 +37,8 @@ ENVIRON = {
     "META_APP_SECRET_PREVIOUS": "older-secret",
     "META_VERIFY_TOKEN": "verify-me",
     "META_APP_ID": "4242",
+    "INSTAGRAM_APP_ID": "4343",
+    "INSTAGRAM_APP_SECRET": "instagram-secret",
 }
 """Every provider's settings, made up: one that is off would not be tested."""
 ACCOUNT = Account(id="con_1", conversation=lambda thread: Conversation(id=f"cnv_{thread}"))
@@ -125,12 +128,35 @@ class Bench:
             data=event.content,
         )
 
+    def check(self, results: list[Result]) -> None:
+        """Every result can be written, read and told apart; errors hold no content."""
+        for result in results:
+            if isinstance(result, Unreadable):
+                assert result.kind
+                assert result.error
+            else:
+                written = encode(self.message(result))
+                jsonschema_rs.validate(SCHEMAS[result.content.type], json.loads(written))
+                assert not any("\0" in text for text in texts(json.loads(written)))
+                assert decode(written).type == PREFIX + result.content.type
+                result.key.encode()
+                (result.contact or "").encode()
+
     def as_json(self, event: Event) -> dict[str, Any]:
         written: dict[str, Any] = json.loads(encode(self.message(event)))
         return written
 
 
 BENCHES = {provider.connector.name: Bench(provider) for provider in PROVIDERS}
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text in `value`, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in (*value, *value.values()) if isinstance(value, dict) else value:
+            yield from texts(part)
 
 
 def expectation(fixture: Path) -> Path:

@@ -11,6 +11,7 @@ from typing import ClassVar, Final
 
 import msgspec
 
+from connectors.kit.instagram.whose import account_of
 from connectors.kit.meta.settings import MetaApps
 from connectors.kit.rawjson import UNREADABLE, elements, members, mend
 from connectors.kit.shape import Id
@@ -19,8 +20,11 @@ from contracts.connector import Delivery, Endpoint, Item, VerifiedDelivery
 from contracts.errors import BadSignature, MalformedDelivery
 from contracts.messages import clean_text
 
-PROVIDERS: Final = {"page": "facebook"}
+PROVIDERS: Final = {"page": "facebook", "instagram": "instagram"}
 """A delivery's `object` → the provider whose connector reads its entries."""
+
+_WHOSE: Final = {"instagram": account_of}
+"""A provider → what tells an entry's account when its `id` does not."""
 
 _ADMITS: Final = {"instagram": "instagram", "instagram-previous": "instagram"}
 """A secret's name → the only `object` whose deliveries it may sign; what is not here signs all."""
@@ -129,11 +133,13 @@ def _as_name(kind: str) -> str:
 
 
 def _items(provider: str, entries: Iterable[bytes]) -> list[Item]:
+    whose = _WHOSE.get(provider, lambda _: None)
     parts: list[tuple[str, list[bytes]]] = []
     readable: dict[str, list[bytes]] = {}
     for raw in entries:
         try:
-            route = _route(_head.decode(raw).id)
+            head = _head.decode(raw)
+            route = _route(whose(raw) or head.id)
         except UNREADABLE:  # an item of its own: it must not spoil others of its account
             broken = _found_route(raw)
             parts.append((broken, [raw]))

@@ -157,10 +157,9 @@ def _message(on: Occasion, it: shapes.Message) -> dict[str, Any]:
     if it.attachments:
         fields["attachments"] = attachments(on.account.id, mid, it.attachments)
     if it.reply_to is not None:
-        fields["reply_to"] = content.Reply(
-            message_id=text_of(it.reply_to.mid),
-            to_self=given(it.reply_to.is_self_reply),
-        )
+        fields["reply_to"] = _reply(it.reply_to)
+    if it.is_unsupported:
+        fields["unsupported"] = True
     if it.quick_reply is not None:
         fields["quick_reply"] = content.QuickReply(payload=it.quick_reply.payload)
     if it.referral is not None:
@@ -168,6 +167,18 @@ def _message(on: Occasion, it: shapes.Message) -> dict[str, Any]:
     if it.commands:
         fields["commands"] = tuple(str(command.get("name", "")) for command in it.commands)
     return fields
+
+
+def _reply(it: shapes.ReplyTo) -> content.Reply:
+    return content.Reply(
+        message_id=text_of(it.mid), story=_story(it.story), to_self=given(it.is_self_reply)
+    )
+
+
+def _story(it: shapes.Story | None) -> content.Story | UnsetType:
+    if it is None:
+        return UNSET
+    return content.Story(id=None if it.id is None else str(it.id), url=it.url)
 
 
 def _referral(it: shapes.Referral | None) -> content.Referral | UnsetType:

@@ -1,6 +1,6 @@
 """From an item's bytes to its updates, so that one that cannot be read hides no neighbour."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -52,17 +52,28 @@ _SAID_OF_ENTRY: Final[dict[str, msgspec.json.Decoder[Any]]] = {
 
 
 class Reader:
-    """Reads items whose updates have the `shape` and, of its keys, say what is in `kinds`."""
+    """Reads items in which what is in `kinds` may happen: by keys of updates that have the `shape`,
+    and by the fields of `changes`, whose values have shapes of their own.
+    """
 
-    def __init__(self, shape: type[Update], kinds: Iterable[str]) -> None:
-        self._kinds = tuple(kinds)
+    def __init__(
+        self,
+        shape: type[Update],
+        kinds: Iterable[str],
+        changes: Mapping[str, type[msgspec.Struct]],
+    ) -> None:
+        self._kinds = tuple(kind for kind in kinds if kind not in changes)
+        self._changes = {field: msgspec.json.Decoder(it) for field, it in changes.items()}
         self._update = msgspec.json.Decoder(shape)
         entry = Entry[shape]  # type: ignore[valid-type]
         self._entry = msgspec.json.Decoder(entry)
         self._entries = msgspec.json.Decoder(list[entry])
 
     def read(self, raw: bytes, business: str) -> Iterator[Piece]:
-        """The pieces of an item in order; `business` where an entry names none. Raises nothing."""
+        """The pieces of an item in order. Raises nothing.
+
+        `business`: the item's route, whatever its entries call themselves.
+        """
         pieces = self._at_once(raw, business)
         yield from self._piecewise(raw, business) if pieces is None else pieces
 
@@ -78,15 +89,14 @@ class Reader:
             return None  # a key twice: decoding kept the last alone
         pieces: list[Piece] = []
         for entry in entries:
-            whose = business if entry.id is None else str(entry.id)
             for updates, standby in ((entry.messaging, False), (entry.standby, True)):
                 for update in updates:
                     happenings = self._happenings(update)
                     if not happenings:
                         return None
-                    pieces.append(Known(whose, entry.time, update, happenings, standby))
+                    pieces.append(Known(business, entry.time, update, happenings, standby))
             pieces += (
-                self._read_change(bytes(change), whose, entry.time) for change in entry.changes
+                self._read_change(bytes(change), business, entry.time) for change in entry.changes
             )
         return pieces
 
@@ -108,14 +118,10 @@ class Reader:
         except ValueError as error:
             yield Unreadable(kind="entry", error=str(error))
             return
-        time: Number | None = None
-        for key, value in found:
-            if key == "id":
-                identifier = _or_none(_head, value)
-                business = business if identifier is None else str(identifier)
-            elif key == "time":
-                time = _or_none(_time, value)
-        for key, value in found:
+        time = next(
+            (_or_none(_time, value) for key, value in reversed(found) if key == "time"), None
+        )
+        for key, value in _wrapped(found):
             if key in _LISTS:
                 yield from (self._read_element(key, it, business, time) for it in _listed(value))
             elif key is None:
@@ -164,13 +170,15 @@ class Reader:
         return self._update.decode(mend(raw))
 
     def _read_change(self, raw: bytes, business: str, time: Number | None) -> Piece:
-        """The dashboard's test sends an update as the `value` of a change; other fields are new."""
+        """The dashboard's test sends an update as the `value` of a change."""
         try:
             if too_deep(raw):
                 raise RecursionError
             change = _change.decode(mend(raw))
         except UNREADABLE:
             return Strange("changes", raw, time)
+        if change.field in self._changes:
+            return self._read_value(change, business, time)
         if change.field.startswith(_TEST_FIELDS):
             standby = change.field.startswith("standby")
             piece = self._read_update(bytes(change.value), business, time, standby=standby)
@@ -178,9 +186,27 @@ class Reader:
                 return piece
         return Strange(f"changes.{change.field}", raw, time)
 
+    def _read_value(self, change: Change, business: str, time: Number | None) -> Piece:
+        try:
+            value = self._changes[change.field].decode(change.value)
+        except UNREADABLE as problem:
+            return Unreadable(kind=change.field, error=_in_words(problem))
+        return Known(business, time, Update(), [(change.field, value)])
+
 
 def id_of(party: Party | None) -> str | None:
     return None if party is None or party.id is None else str(party.id)
+
+
+def _wrapped(found: list[tuple[str | None, bytes]]) -> list[tuple[str | None, bytes]]:
+    """The members of an entry. Instagram's own login is documented to put a change's `field` and
+    `value` there; they are wrapped, as in `changes`.
+    """
+    flat = {key: value for key, value in found if key in ("field", "value")}
+    if len(flat) < 2:
+        return found
+    change = b'{"field":%b,"value":%b}' % (flat["field"], flat["value"])
+    return [*(member for member in found if member[0] not in flat), ("changes", change)]
 
 
 def _listed(value: bytes) -> list[bytes]:

@@ -18,8 +18,14 @@ class QuickReply(msgspec.Struct):
     payload: str
 
 
+class Story(msgspec.Struct):
+    id: Id | None = None
+    url: str | None = None
+
+
 class ReplyTo(msgspec.Struct):
     mid: Id | None = None
+    story: Story | None = None
     is_self_reply: bool | None = None
 
 
@@ -46,6 +52,7 @@ class Message(msgspec.Struct):
     referral: Referral | None = None
     commands: list[dict[str, Any]] | None = None
     is_echo: bool | None = None
+    is_unsupported: bool | None = None
     app_id: Id | None = None
     metadata: str | None = None
 
@@ -125,5 +132,5 @@ class Entry(msgspec.Struct, Generic[U], forbid_unknown_fields=True):
     messaging: list[U] = []
     standby: list[U] = []
     changes: list[msgspec.Raw] = []
-    hop_context: msgspec.Raw | None = None
+    hop_context: Any = None
     """The apps that the thread went through; the handover events say the same."""
