@@ -12,6 +12,8 @@ class AccountDetails(msgspec.Struct, frozen=True):
     name: str = ""
     parts: tuple[Part, ...] = ()
     """What of the account was chosen, where it has parts (calendars); empty: all."""
+    business: str = ""
+    """The tenant's name for people, as it was shown to who connected the account."""
 
 
 def encode_details(details: AccountDetails) -> bytes:

@@ -115,6 +115,9 @@ class OAuthLogin(Login):
     title: ClassVar[str]
     """Name for people."""
     takes_pkce: ClassVar[bool]
+    accumulates: ClassVar[bool] = True
+    """Whether tokens of a consent also have what the same person granted before; if not, what was
+    granted has to be asked for again with everything that is asked later."""
 
     @abstractmethod
     def consent_url(self, consent: Consent) -> str:

@@ -12,7 +12,8 @@ from storage.schema import grants, metadata
 
 # A person on their way through a connect page. `id`: SHA-256 of the link's token, in hex. `browser`
 # and `state`: SHA-256 of the cookie and of the OAuth state that are valid now. `sealed`: what must
-# outlast a step (PKCE's verifier; what was granted, until accounts are picked).
+# outlast a step (PKCE's verifier; what was granted, until accounts are picked). `stage` and what it
+# may be: `storage.connect_sessions`. `language`: that in which the person reads, once it is known.
 connect_sessions = sa.Table(
     "connect_sessions",
     metadata,
@@ -31,6 +32,7 @@ connect_sessions = sa.Table(
     sa.Column("state_until_ms", sa.BigInteger),
     sa.Column("sealed", sa.LargeBinary),
     sa.Column("policy", sa.Text, nullable=False, server_default=""),
+    sa.Column("language", sa.Text, nullable=False, server_default=""),
     sa.Column("connected", sa.JSON, nullable=False),
     sa.Column("created_at_ms", sa.BigInteger, nullable=False),
     sa.Column("expires_at_ms", sa.BigInteger, nullable=False, index=True),

@@ -24,7 +24,8 @@ class Connection(NamedTuple):
     """A connection's row. `account` is a keyed hash; `sealed` holds what is readable by the
     tenant's key: the account's id at the provider and its name. It receives what came in from
     `receives_from_ms` on. `features`: those chosen (none: made by hand, nobody chose), `missing`:
-    those of them that do not work now.
+    those of them that do not work now. `causes`: what is wrong with it, by kind, in words; its
+    status and `status_reason` follow from them (`workers.standing`).
     """
 
     id: str
@@ -39,6 +40,7 @@ class Connection(NamedTuple):
     receives_from_ms: int
     features: Sequence[str] = ()
     missing: Sequence[str] = ()
+    causes: Mapping[str, str] = {}
 
 
 class Grant(NamedTuple):
@@ -184,7 +186,9 @@ class Connections:
                 found.setdefault(id_, []).append(Granted(frozenset(scopes), expires, obtained))
         return {id_: _together(several) for id_, several in found.items()}
 
-    def set_status(self, connection_id: str, status: str, reason: str) -> None:
+    def set_status(
+        self, connection_id: str, status: str, reason: str, causes: Mapping[str, str] | None = None
+    ) -> None:
         """Change the status, holding off every drain that writes for it. Raises `NotFound`."""
         with self._database.write() as connection:
             locked = (
@@ -197,6 +201,7 @@ class Connections:
             values: dict[str, Any] = {
                 "status": status,
                 "status_reason": reason,
+                "causes": causes or {},
                 "changed_at_ms": now_ms(),
             }
             connection.execute(

@@ -1,13 +1,13 @@
 """Revocations: what ends a connection, step by step, and afterwards the receipt of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import sqlalchemy as sa
 
 from contracts.errors import Conflict, NotFound
 from storage import due, sharing
-from storage.connecting_schema import activity, grant_names, revocations
+from storage.connecting_schema import LIVE, activity, grant_names, revocations
 from storage.connections import Grant, new_id
 from storage.database import Database, now_ms
 from storage.escrow import InEscrow
@@ -18,11 +18,18 @@ from storage.schema import due as due_rows
 REVOKE: Final = "revoke"
 """The kind of a revocation's due row; its key is the revocation's id."""
 
+JOURNALED: Final = "connection"
+"""The kind of a revocation's line in the erasure journal, which a restored database is told."""
+
+StepName = Literal["subscription", "consent", "tokens", "retention", "receipt"]
+
 SUBSCRIPTION: Final = "subscription"
 CONSENT: Final = "consent"
 TOKENS: Final = "tokens"
 RETENTION: Final = "retention"
 RECEIPT: Final = "receipt"
+
+_RESTORED: Final = "it had been revoked before the backup was restored"
 
 OPEN: Final = ("", "waiting")
 """Outcomes of a step that is still to be done; `waiting`: the provider could not be reached."""
@@ -35,7 +42,7 @@ class Step(NamedTuple):
     is whose token that takes.
     """
 
-    step: str
+    step: StepName
     outcome: str = ""
     detail: str = ""
     at_ms: int | None = None
@@ -85,6 +92,21 @@ class Revocations:
             _turn(connection, connection_id, "revoking", reason)
             due.schedule(connection, REVOKE, new.id, new.created_at_ms)
         return new
+
+    def again(self, connection_id: str, revoked_at_ms: int) -> bool:
+        """After a restore: order again what had been revoked then, unless it was connected anew
+        since; whether that was to be done.
+        """
+        live = sa.select(connections.c.id).where(
+            connections.c.id == connection_id,
+            connections.c.status.in_(LIVE),
+            connections.c.receives_from_ms <= revoked_at_ms,
+        )
+        with self._database.read() as connection:
+            if connection.scalar(live) is None:
+                return False
+        self.order(connection_id, reason=_RESTORED, by="gateway db restored")
+        return True
 
     def plan(self, connection_id: str) -> Sequence[tuple[Step, int]]:
         """What an order would do, and how many other live connections use what each step may end.
@@ -242,8 +264,9 @@ def _steps(connection: sa.Connection, connection_id: str) -> Iterator[Step]:
     for grant, login, person in connection.execute(carrying):
         if person is not None:
             yield Step(CONSENT, shared=(login, person.hex()), grant=grant)
-    for name in (TOKENS, RETENTION, RECEIPT):
-        yield Step(name)
+    yield Step(TOKENS)
+    yield Step(RETENTION)
+    yield Step(RECEIPT)
 
 
 def _others(connection: sa.Connection, step: Step, but: str) -> int:

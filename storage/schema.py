@@ -116,6 +116,7 @@ connections = sa.Table(
     sa.Column("receives_from_ms", sa.BigInteger, nullable=False),
     sa.Column("features", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("missing", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("causes", sa.JSON, nullable=False, server_default="{}"),
     sa.UniqueConstraint("tenant", "provider", "account"),
 )
 
@@ -165,6 +166,7 @@ due = sa.Table(
     sa.Column("due_at_ms", sa.BigInteger),
     sa.Column("ticket", sa.BigInteger),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("crashes", sa.Integer, nullable=False, server_default="0"),
     sa.Column("last_error", sa.Text, nullable=False, server_default=""),
     sa.Index("ix_due_kind_due_at_ms", "kind", "due_at_ms"),
 )

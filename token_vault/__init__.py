@@ -4,7 +4,10 @@ from contracts.errors import Misconfigured
 from contracts.settings import Settings
 from token_vault.kek import check_uri, load_kek
 from token_vault.keks import Kek, Keks
+from token_vault.kept import Kept, open_kept, seal_kept
 from token_vault.keystore import Erasure, KeyStore
+from token_vault.links import reconnect_token, reconnect_url, reconnects
+from token_vault.names import token_names, user_names
 from token_vault.openings import Openings
 from token_vault.rotation import KeyRotation, Rewrapping, Wrapping
 from token_vault.runs import RunOpener, RunSealer
@@ -26,6 +29,7 @@ __all__ = [
     "GrantTokens",
     "Kek",
     "Keks",
+    "Kept",
     "KeyRotation",
     "KeyStore",
     "Openings",
@@ -38,9 +42,16 @@ __all__ = [
     "Wrapping",
     "load_kek",
     "open_from_escrow",
+    "open_kept",
     "open_vault",
+    "reconnect_token",
+    "reconnect_url",
+    "reconnects",
     "seal_for_escrow",
+    "seal_kept",
     "seal_tokens",
+    "token_names",
+    "user_names",
 ]
 
 

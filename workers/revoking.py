@@ -18,6 +18,7 @@ from storage.database import now_ms
 from storage.drain import DrainStore
 from storage.due import Taken
 from storage.revocations import (
+    JOURNALED,
     RECEIPT,
     RETENTION,
     TOKENS,
@@ -35,9 +36,6 @@ log = structlog.get_logger()
 
 PATIENCE: Final = timedelta(days=7)
 """How long a provider that is away is asked again: as long as tokens stay in escrow."""
-
-JOURNALED: Final = "connection"
-"""The kind of a revocation's line in the erasure journal, which a restored database is told."""
 
 _WORDS: Final = {
     "none": ("none", "nothing to end"),
@@ -71,6 +69,8 @@ class Revoker:
         """
         revocation = self._revocations.get(row.key)
         connection = self._connections.get(revocation.connection)
+        if any(step.step == TOKENS and step.is_open for step in revocation.steps):
+            self._vault.record_erasure(JOURNALED, revocation.tenant, revocation.connection)
         waiting = self._at_the_provider(row, revocation, connection)
         self._here(row, revocation, connection, keep=bool(waiting))
         if waiting:
@@ -111,7 +111,6 @@ class Revoker:
         for step in revocation.steps:
             if step.step == TOKENS and step.is_open:
                 kept = self._ending.into_escrow(revocation, connection) if keep else ()
-                self._vault.record_erasure(JOURNALED, revocation.tenant, revocation.connection)
                 self._revocations.destroy_tokens(row, revocation, step, kept)
             elif step.step == RETENTION and step.is_open:
                 self._revocations.purge(row, revocation, step)

@@ -23,7 +23,9 @@ class Facebook(MessagingConnector, Pages):
     """Source: https://developers.facebook.com/docs/messenger-platform/webhooks."""
 
     name, channel, title = "facebook", "messenger", "Facebook Pages and Messenger"
-    features = (Feature("messages", (*_TO_LIST, "pages_manage_metadata", "pages_messaging")),)
+    features: ClassVar[tuple[Feature, ...]] = (
+        Feature("messages", (*_TO_LIST, "pages_manage_metadata", "pages_messaging")),
+    )
     events: ClassVar[Mapping[str, Any]] = EVENTS
     emits: ClassVar[tuple[type[content.Content], ...]] = (
         content.MessageReceived,

@@ -23,7 +23,7 @@ class Gmail(Connector, Offers):
 
     name, channel, title = "gmail", "email", "Gmail"
     login: ClassVar[str] = "google"
-    features = (Feature("read", (_READ,)), Feature("send", (_SEND,)))
+    features: ClassVar[tuple[Feature, ...]] = (Feature("read", (_READ,)), Feature("send", (_SEND,)))
 
     def accounts(self, client: httpx.Client, granted: Granted) -> list[Choice]:
         """See `Offers.accounts`: one, by its address in lower case. Who may only send

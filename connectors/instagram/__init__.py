@@ -24,7 +24,7 @@ class Instagram(MessagingConnector, ProfessionalAccounts):
     """
 
     name, channel, title = "instagram", "instagram", "Instagram"
-    features = (
+    features: ClassVar[tuple[Feature, ...]] = (
         Feature("messages", ("instagram_business_basic", "instagram_business_manage_messages")),
         Feature("comments", ("instagram_business_basic", "instagram_business_manage_comments")),
     )

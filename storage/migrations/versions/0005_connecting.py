@@ -17,10 +17,16 @@ def upgrade() -> None:
 
 
 def _more_of_connections_and_grants() -> None:
-    for name in ("features", "missing"):
+    for name, empty in (("features", "[]"), ("missing", "[]"), ("causes", "{}")):
         op.add_column(
-            "connections", sa.Column(name, sa.JSON(), nullable=False, server_default="[]")
+            "connections", sa.Column(name, sa.JSON(), nullable=False, server_default=empty)
         )
+    # what is wrong with these is not known by kind: somebody looks
+    op.execute(
+        "INSERT INTO due (kind, key, due_at_ms, attempts, last_error) "
+        "SELECT 'reconcile', id, 0, 0, '' FROM connections "
+        "WHERE status IN ('needs_reauth', 'degraded')"
+    )
     op.add_column("grants", sa.Column("declined", sa.JSON(), nullable=False, server_default="[]"))
     op.add_column("grants", sa.Column("person", sa.LargeBinary(length=16), nullable=True))
     op.create_index("ix_grants_person", "grants", ["person"], unique=False)
@@ -44,6 +50,7 @@ def _connecting() -> None:
         sa.Column("state_until_ms", sa.BigInteger(), nullable=True),
         sa.Column("sealed", sa.LargeBinary(), nullable=True),
         sa.Column("policy", sa.Text(), server_default="", nullable=False),
+        sa.Column("language", sa.Text(), server_default="", nullable=False),
         sa.Column("connected", sa.JSON(), nullable=False),
         sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("expires_at_ms", sa.BigInteger(), nullable=False),
