@@ -1,10 +1,11 @@
-"""Facebook Pages: Messenger conversations of a Page."""
+"""Facebook Pages: Messenger conversations of a Page, and comments under its posts."""
 
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, ClassVar, Final
 
 from connectors.facebook.accounts import Pages
+from connectors.facebook.comments import KIND, Comment
 from connectors.facebook.events import EVENTS
 from connectors.facebook.shapes import Update
 from connectors.kit.meta.messaging.connector import MessagingConnector
@@ -25,6 +26,7 @@ class Facebook(MessagingConnector, Pages):
     name, channel, title = "facebook", "messenger", "Facebook Pages and Messenger"
     features: ClassVar[tuple[Feature, ...]] = (
         Feature("messages", (*_TO_LIST, "pages_manage_metadata", "pages_messaging")),
+        Feature("comments", (*_TO_LIST, "pages_manage_metadata", "pages_read_user_content")),
     )
     events: ClassVar[Mapping[str, Any]] = EVENTS
     emits: ClassVar[tuple[type[content.Content], ...]] = (
@@ -34,6 +36,9 @@ class Facebook(MessagingConnector, Pages):
         content.MessageReaction,
         content.MessageDelivered,
         content.MessageRead,
+        content.CommentCreated,
+        content.CommentEdited,
+        content.CommentDeleted,
         content.PostbackReceived,
         content.ReferralReceived,
         content.OptinChanged,
@@ -45,7 +50,7 @@ class Facebook(MessagingConnector, Pages):
         content.ProviderUnrecognized,
     )
 
-    reader: ClassVar[Reader] = Reader(Update, EVENTS, changes={})
+    reader: ClassVar[Reader] = Reader(Update, EVENTS, changes={KIND: Comment})
 
     def __init__(self, settings: MetaSettings) -> None:
         super().__init__(settings)

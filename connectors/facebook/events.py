@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from connectors.facebook import shapes
+from connectors.facebook import comments, shapes
 from connectors.kit.meta.messaging import events
 from connectors.kit.meta.messaging.occasion import Occasion
 from connectors.kit.shape import digest, given, milliseconds, moment, text_of
@@ -86,6 +86,7 @@ EVENTS: Final[Mapping[str, Callable[[Occasion, Any], Event]]] = {
     "request_thread_control": events.handover,
     "app_roles": events.roles,
     "policy_enforcement": policy_enforcement,
+    comments.KIND: comments.comment,
     "account_linking": account_linking,
     "response_feedback": response_feedback,
     "order": order,

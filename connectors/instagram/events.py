@@ -3,12 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import msgspec
-
 from connectors.instagram import shapes
 from connectors.kit.meta.messaging import events
 from connectors.kit.meta.messaging.occasion import Occasion
-from connectors.kit.shape import Id, given, named, text_of
+from connectors.kit.shape import given, named, text_of
 from contracts import content
 from contracts.connector import Event
 
@@ -38,7 +36,7 @@ def comment(on: Occasion, it: shapes.Comment) -> Event:
     sender = _author(on, it.author)
     own = sender is not None and sender.role == "business"
     data = content.CommentCreated(
-        conversation=_under(on, it.media.id),
+        conversation=on.under(it.media.id),
         sender=given(sender),
         to=() if own else (content.business(on.business),),
         comment_id=comment_id,
@@ -55,7 +53,7 @@ def mention(on: Occasion, it: shapes.Mention) -> Event:
         notice = content.AccountNotice(notice="mentioned", severity="info", detail=str(it.media_id))
         return on.event(notice, on.key(it.media_id), None)
     data = content.CommentCreated(
-        conversation=_under(on, it.media_id),
+        conversation=on.under(it.media_id),
         to=(content.business(on.business),),
         comment_id=str(it.comment_id),
         post=content.Post(id=str(it.media_id)),
@@ -88,11 +86,6 @@ def _author(on: Occasion, it: shapes.Author | None) -> content.Participant | Non
     if it.self_ig_scoped_id is not None or str(it.id) == on.business:
         return content.business(on.business)
     return content.contact(str(it.id), name=it.username)
-
-
-def _under(on: Occasion, media: Id) -> content.Conversation:
-    """The conversation of all comments of a post; its thread is none that a contact's id can be."""
-    return msgspec.structs.replace(on.account.conversation(f"post:{media}"), kind="comments")
 
 
 def _post(on: Occasion, it: shapes.Comment) -> content.Post:

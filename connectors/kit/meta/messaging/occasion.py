@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from connectors.kit.shape import Misshapen, moment
+from connectors.kit.shape import Id, Misshapen, moment
 from contracts import content
 from contracts.connector import Account, Event
 
@@ -66,6 +66,13 @@ class Occasion(msgspec.Struct, frozen=True):
     def by_sender(self, user: str) -> dict[str, Any]:
         """The fields of a `Talk` in which whoever is named as sender acts."""
         return self.by_business(user) if self.from_business else self.by_contact(user)
+
+    def under(self, post: Id) -> content.Conversation:
+        """The conversation of all comments of a post; its thread is none that a contact's id can
+        be.
+        """
+        thread = self.account.conversation(f"post:{post}")
+        return msgspec.structs.replace(thread, kind="comments")
 
     def event(self, data: content.Content, key: str, user: str | None) -> Event:
         return Event(content=data, key=key, at=self.at, contact=user)

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from connectors.kit.meta.messaging.shapes import Change, Entry, Party, Update
+from connectors.kit.meta.messaging.shapes import Change, Entry, Item, Party, Update
 from connectors.kit.rawjson import UNREADABLE, elements, has_nul, members, mend, too_deep
 from connectors.kit.shape import Id, Number
 from contracts.connector import Unreadable
@@ -41,6 +41,7 @@ _QUOTED: Final = tuple(f'"{name}"'.encode() for name in _LISTS)
 _TEST_FIELDS: Final = ("messag", "standby")
 
 _change: Final = msgspec.json.Decoder(Change)
+_item: Final = msgspec.json.Decoder(Item)
 _head: Final = msgspec.json.Decoder(Id | None)
 _party: Final = msgspec.json.Decoder(Party)
 _time: Final = msgspec.json.Decoder(Number | None)
@@ -53,7 +54,8 @@ _SAID_OF_ENTRY: Final[dict[str, msgspec.json.Decoder[Any]]] = {
 
 class Reader:
     """Reads items in which what is in `kinds` may happen: by keys of updates that have the `shape`,
-    and by the fields of `changes`, whose values have shapes of their own.
+    and by the fields of `changes`, whose values have shapes of their own: `field`, or `field.item`
+    where the value says of what it tells.
     """
 
     def __init__(
@@ -177,21 +179,30 @@ class Reader:
             change = _change.decode(mend(raw))
         except UNREADABLE:
             return Strange("changes", raw, time)
-        if change.field in self._changes:
-            return self._read_value(change, business, time)
+        value = bytes(change.value)
+        kind = change.field
+        if kind not in self._changes:
+            kind = f"{kind}.{_item_of(value)}"
+        if kind in self._changes:
+            return self._read_value(kind, value, business, time)
         if change.field.startswith(_TEST_FIELDS):
             standby = change.field.startswith("standby")
-            piece = self._read_update(bytes(change.value), business, time, standby=standby)
+            piece = self._read_update(value, business, time, standby=standby)
             if isinstance(piece, Known):
                 return piece
         return Strange(f"changes.{change.field}", raw, time)
 
-    def _read_value(self, change: Change, business: str, time: Number | None) -> Piece:
+    def _read_value(self, kind: str, raw: bytes, business: str, time: Number | None) -> Piece:
         try:
-            value = self._changes[change.field].decode(change.value)
+            value = self._changes[kind].decode(raw)
         except UNREADABLE as problem:
-            return Unreadable(kind=change.field, error=_in_words(problem))
-        return Known(business, time, Update(), [(change.field, value)])
+            return Unreadable(kind=kind, error=_in_words(problem))
+        return Known(business, time, Update(), [(kind, value)])
+
+
+def _item_of(value: bytes) -> str | None:
+    told = _or_none(_item, value)
+    return told.item if told else None
 
 
 def id_of(party: Party | None) -> str | None:

@@ -121,6 +121,12 @@ class Change(msgspec.Struct):
     value: msgspec.Raw
 
 
+class Item(msgspec.Struct):
+    """Of what a change tells, where one field tells of several things."""
+
+    item: str | None = None
+
+
 U = TypeVar("U", bound=Update)
 
 
