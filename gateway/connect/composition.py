@@ -46,7 +46,7 @@ class Connect:
         settings, database, vault = parts.settings, parts.database, parts.vault
         sessions, connections = ConnectSessions(database), Connections(database)
         connecting = Connecting(connections, vault, set(parts.registry.connectors))
-        opening = Opening(parts.registry, connecting)
+        opening = Opening(parts.registry, connections, connecting, vault)
         openings = Openings(TokenOpenings(database).put)
         picking = Picking(
             Consenting(database),
@@ -63,8 +63,6 @@ class Connect:
             journey,
             opening,
             Views(settings, journey, connections, connecting, ActivityStore(database), Renderer()),
-            connections,
-            vault,
             Cookies(secure=secure),
             parts.threads,
             self._at_providers,

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from contracts.errors import GatewayError, InvalidInput, KeyDestroyed, NotFound, TooLarge
 from gateway.connect.browsers import Browser, Cookies, is_token, new_token
 from gateway.connect.journey import Answer, Journey, Stray
-from gateway.connect.opening import ENDED, Opening
+from gateway.connect.opening import Opening
 from gateway.connect.rendering import ASSETS, SAFE, Texts
 from gateway.connect.requests import Visit, Words, one, read_form
 from gateway.connect.views import Views
@@ -22,8 +22,6 @@ from gateway.metrics import Metrics
 from gateway.seldom import Seldom
 from gateway.threads import Threads
 from storage.connect_sessions import CONNECTED, Session
-from storage.connections import Connections
-from token_vault import Vault, reconnects
 
 log = structlog.get_logger()
 
@@ -40,8 +38,6 @@ class ConnectPages:
         journey: Journey,
         opening: Opening,
         views: Views,
-        connections: Connections,
-        vault: Vault,
         cookies: Cookies,
         threads: Threads,
         at_providers: Threads,
@@ -51,7 +47,6 @@ class ConnectPages:
         that is slow.
         """
         self._journey, self._opening, self._views = journey, opening, views
-        self._connections, self._vault = connections, vault
         self._cookies, self._calls = cookies, metrics.calls
         self._threads, self._at_providers = threads, at_providers
         self._strays = Seldom("connect.stray")
@@ -130,36 +125,24 @@ class ConnectPages:
     # -- consent once more ---------------------------------------------------------------------
 
     def _again(self, visit: Visit) -> Response:
-        session, browser = self._anew(visit, visit.path["token"])
-        action = f"/connect/again/{browser.token}"
-        page = self._views.start(
-            session, browser, self._views.texts(session, visit.language()), action
-        )
+        link = visit.path["token"]
+        session, browser = self._opening.of_link(link, link), visit.browser(link)
+        texts = self._views.texts(session, visit.language())
+        page = self._views.start(session, browser, texts, f"/connect/again/{link}")
         if browser.fresh:
             self._cookies.keep(page, browser)
         return page
 
     def _ask_again(self, visit: Visit) -> Response:
         """A session is made when somebody means it: links in messages are looked at by machines."""
-        if not visit.is_sent_by(visit.browser(visit.path["token"])):
+        link, token = visit.path["token"], new_token()
+        if not visit.is_sent_by(visit.browser(link)):
             raise Stray("form")
-        token = new_token()
-        session, _ = self._anew(visit, visit.path["token"], token)
+        session, browser = self._opening.of_link(token, link), visit.browser(token)
         self._journey.sessions.add(session)
-        browser = visit.browser(token)
         answer = _to(self._journey.ask(session, browser, visit.language()))
         self._cookies.keep(answer, browser)
         return answer
-
-    def _anew(self, visit: Visit, link: str, token: str | None = None) -> tuple[Session, Browser]:
-        """A session, not stored yet, for what the connection of a reconnect link lacks."""
-        connection_id = reconnects(self._vault.deployment(), link)
-        if connection_id is None:
-            raise NotFound("no such reconnect link")
-        connection = self._connections.get(connection_id)
-        if connection.status in ENDED:
-            raise Stray("ended")
-        return self._opening.of_connection(token or link, connection), visit.browser(link)
 
     # -- the provider's answer -----------------------------------------------------------------
 

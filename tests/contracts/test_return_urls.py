@@ -94,7 +94,7 @@ def test_without_a_list_people_stay_on_this_machine(public: str, url: str, allow
     ],
 )
 def test_an_entry_that_is_none_is_named(entry: str) -> None:
-    with pytest.raises(Misconfigured, match="GATEWAY_RETURN_URLS: .* is not https"):
+    with pytest.raises(Misconfigured, match=r"GATEWAY_RETURN_URLS: .* is not https"):
         Settings(public_url="https://gateway.example", return_urls=entry)
 
 

@@ -145,6 +145,24 @@ def test_an_address_must_be_https_for_providers(rig: Rig) -> None:
     assert secure["robots.txt"][0].level == "warn"
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"GATEWAY_PUBLIC_URL": "https://gateway.example"}, ("warn", "GATEWAY_RETURN_URLS")),
+        ({}, ("warn", "no privacy policy")),
+        (
+            {"GATEWAY_POLICY_URL": "https://crm.example/privacy", "GATEWAY_POLICY_VERSION": "7"},
+            ("ok", "version 7"),
+        ),
+    ],
+)
+def test_connect_pages_need_a_way_back_and_a_policy(
+    rig: Rig, more: dict[str, str], said: tuple[str, str]
+) -> None:
+    (found,) = _levels({**_environ(rig), **more})["connect pages"]
+    assert (found.level, said[1] in found.detail) == (said[0], True)
+
+
 def test_robots_must_let_providers_deliver(rig: Rig, site: tuple[str, bool]) -> None:
     url, allowed = site
     [finding] = _levels(_environ(rig, GATEWAY_PUBLIC_URL=url))["robots.txt"]
