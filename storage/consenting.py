@@ -143,7 +143,7 @@ def _renewed(new: Connection, row: sa.Row[Any], now: int) -> dict[str, object]:
     """
     values: dict[str, object] = {"sealed": new.sealed}
     if row.status == "revoked":
-        values |= {"status": "pending", "status_reason": "", "changed_at_ms": now}
+        values |= {"status": "pending", "status_reason": "", "causes": {}, "changed_at_ms": now}
         anew = {"receives_from_ms": now, "features": new.features, "missing": new.missing}
         return values | anew
     if row.status == "pending":

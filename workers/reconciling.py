@@ -18,6 +18,7 @@ from storage.turns import Turn
 from workers.hearing import longest_ms, unusual_from_ms
 from workers.inspecting import Found, Inspector
 from workers.normalizing import utc
+from workers.policy import Policy
 from workers.retrying import until_stored
 from workers.turning import Change, Turning
 
@@ -39,7 +40,9 @@ class Reconciler:
         store: DrainStore,
         inspector: Inspector,
         turning: Turning,
+        policy: Policy,
     ) -> None:
+        self._policy = policy
         self._connections, self._activity = connections, activity
         self._rows, self._store = rows, store
         self._inspector, self._turning = inspector, turning
@@ -81,8 +84,13 @@ class Reconciler:
             found.gap,
             _watch_from_ms(known),
         )
+        appends = [*plan.appends]
+        if notice := self._policy.notice(connection):
+            key = f"policy|{connection.id}|{self._policy.version}"
+            appends += self._turning.say(connection, notice, key)
+            inspection = inspection._replace(noticed=self._policy.version)
         try:
-            self._store.write(Turn(first=inspection.commit, appends=plan.appends))
+            self._store.write(Turn(first=inspection.commit, appends=appends))
         except BeingRevoked as error:
             raise Retryable(str(error), after_s=5) from None
 

@@ -74,12 +74,13 @@ class Turning:
     def _message(
         self, content: Content, reason: str, change: Change, row: Taken
     ) -> Sequence[Append]:
-        connection, at_ms = change.connection, now_ms()
-        event = Event(
-            self._content(content, reason, change),
-            f"{row.kind}|{row.key}|{content.type}|{row.ticket}",
-            datetime.fromtimestamp(at_ms / 1000, UTC),
-        )
+        key = f"{row.kind}|{row.key}|{content.type}|{row.ticket}"
+        return self.say(change.connection, self._content(content, reason, change), key)
+
+    def say(self, connection: Connection, content: Any, key: str) -> Sequence[Append]:
+        """One message of ours to a connection, now; none when it cannot be sealed for it."""
+        at_ms = now_ms()
+        event = Event(content, key, datetime.fromtimestamp(at_ms / 1000, UTC))
         channel = self._channels.get(connection.provider)
         try:
             if channel is not None:
