@@ -10,15 +10,18 @@ from connectors.gmail import Gmail
 from connectors.google_calendar import GoogleCalendar
 from connectors.instagram import Instagram
 from connectors.kit.google.login import GoogleLogin
+from connectors.kit.google.security_events import SecurityEvents
 from connectors.kit.google.settings import GoogleSettings
 from connectors.kit.instagram.login import InstagramLogin
 from connectors.kit.instagram.settings import InstagramSettings
 from connectors.kit.meta.endpoint import MetaEndpoint
 from connectors.kit.meta.login import MetaLogin
 from connectors.kit.meta.settings import MetaApps, MetaSettings
+from connectors.kit.meta.signed_request import SignedRequests
 from contracts.connector import Connector, Endpoint, Provider, Receives
 from contracts.login import OAuthLogin
 from contracts.settings import load
+from contracts.tokens import Secret
 
 
 class LoginLine(msgspec.Struct, frozen=True):
@@ -49,6 +52,10 @@ LOGINS: Final = {
     "google": LoginLine(login=GoogleLogin, settings=GoogleSettings),
 }
 
+CONSENT_ITEMS: Final = {"meta.permissions": "meta", "meta.user": "meta"}
+"""Items that are about a person's consent, and no account's: their route is the person's id at that
+login."""
+
 
 class Registry(msgspec.Struct, frozen=True):
     """Endpoints by path, connectors and logins by name, of what is on."""
@@ -60,6 +67,10 @@ class Registry(msgspec.Struct, frozen=True):
     logins: Mapping[str, OAuthLogin]
     logins_off: Mapping[str, str]
     """Login → the setting that is missing."""
+    signed_requests: SignedRequests
+    """Of the Meta and Instagram apps that are set up."""
+    security_events: SecurityEvents | None
+    """Of Google's OAuth client, if there is one."""
 
     @property
     def receiving(self) -> dict[str, Receives]:
@@ -86,8 +97,29 @@ def build(environ: Mapping[str, str], providers: Sequence[Provider] = PROVIDERS)
     by_path = {endpoint.path: endpoint for endpoint in endpoints.values()}
     logins, logins_off = _logins(environ)
     return Registry(
-        endpoints=by_path, connectors=connectors, off=off, logins=logins, logins_off=logins_off
+        endpoints=by_path,
+        connectors=connectors,
+        off=off,
+        logins=logins,
+        logins_off=logins_off,
+        signed_requests=_signed_requests(environ),
+        security_events=_security_events(environ),
     )
+
+
+def _signed_requests(environ: Mapping[str, str]) -> SignedRequests:
+    """With the secrets that sign deliveries, by the login of their app."""
+    found: dict[str, list[Secret]] = {}
+    if not _missing(MetaApps, environ):
+        for name, secret in load(MetaApps, environ).secrets:
+            found.setdefault(name.partition("-")[0], []).append(secret)
+    return SignedRequests(found)
+
+
+def _security_events(environ: Mapping[str, str]) -> SecurityEvents | None:
+    if _missing(GoogleSettings, environ):
+        return None
+    return SecurityEvents([load(GoogleSettings, environ).client_id])
 
 
 def _logins(environ: Mapping[str, str]) -> tuple[dict[str, OAuthLogin], dict[str, str]]:
