@@ -187,7 +187,7 @@ class Parts:
             self._logins,
             self._connectors,
         )
-        self.policy = Policy(self.settings.policy_version, grants, inspections)
+        self.policy = Policy(self.settings.policy_version or "", grants, inspections)
         self.reconciler = Reconciler(
             known, self._activity, self.rows, store, inspector, self.turning, self.policy
         )

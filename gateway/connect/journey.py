@@ -91,7 +91,7 @@ class Journey:
             language=language,
         )
         sealed = seal_kept(self._vault.tenant(session.tenant), session.id, kept)
-        policy = self._settings.policy_version
+        policy = self._settings.policy_version or ""
         asked = Asked(browser.hash, digest(state.reveal()), sealed, policy, language)
         self.sessions.ask(session.id, asked)
         return rerouted(login.consent_url(consent), self._settings.sandbox_url)
