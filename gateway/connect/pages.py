@@ -106,14 +106,14 @@ class ConnectPages:
         session, browser = self._found(visit)
         if not visit.is_sent_by(browser) or session.browser != browser.hash:
             raise Stray("form")
+        language = visit.language(session)
         try:
             self._journey.pick(session, _picked(visit.form, self._journey.parts(session)))
         except InvalidInput:  # nothing was picked
-            language = visit.language(session)
             return self._views.session(session, browser, language, nothing=True)
         except NotFound:
             log.info("connect.picked_twice")  # a double click: the page shows how it stands
-        return _to(f"/connect/{browser.token}")
+        return _to(f"/connect/{browser.token}?lang={language}")
 
     def _found(self, visit: Visit) -> tuple[Session, Browser]:
         token = visit.path["token"]
