@@ -13,6 +13,7 @@ from storage.database import Database, now_ms
 from storage.due import Taken
 from storage.gaps import Gap
 from storage.grants import Turned, change_grant, turn
+from storage.schema import connections
 
 ON: Final = "on"
 MISSING: Final = "missing"
@@ -46,7 +47,8 @@ class Allowed(NamedTuple):
 
 class Inspection(NamedTuple):
     """What a look found, committed as the first step of a turn. The row is due again then; from
-    `watch_at_ms` on the connection is watched for silence.
+    `watch_at_ms` on the connection is watched for silence. `policy`: the version that its tenant is
+    told of beside.
     """
 
     row: Taken
@@ -57,6 +59,7 @@ class Inspection(NamedTuple):
     subscription: Subscription | None = None
     gap: Gap | None = None
     watch_at_ms: int | None = None
+    policy: str = ""
 
     def commit(self, connection: sa.Connection) -> None:
         """Raises `LeaseLost` when the row is another's or a grant has newer tokens, `Conflict`
@@ -66,6 +69,9 @@ class Inspection(NamedTuple):
         if self.watch_at_ms is not None:
             due.schedule(connection, WATCH, self.row.key, self.watch_at_ms)
         turn(connection, [self.turned])
+        if self.policy:
+            mine = sa.update(connections).where(connections.c.id == self.row.key)
+            connection.execute(mine.values(policy_told=self.policy))
         if self.subscription is not None:
             _keep(connection, self.subscription)
         for grant, scopes, declined in self.allowed:

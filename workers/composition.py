@@ -179,7 +179,13 @@ class Parts:
             self._connectors,
         )
         self.reconciler = Reconciler(
-            known, self._activity, self.rows, store, inspector, self.turning
+            known,
+            self._activity,
+            self.rows,
+            store,
+            inspector,
+            self.turning,
+            self.settings.policy_version,
         )
 
     def _end(self, store: DrainStore, known: Connections, normalizer: Normalizer) -> None:

@@ -29,7 +29,9 @@ _NOTHING: Final = Subscribed(on=False)
 
 
 class Found(NamedTuple):
-    """What a look found out. `missing`: features chosen that do not work."""
+    """What a look found out. `missing`: features chosen that do not work. `accepted`: the version
+    of the privacy policy that its owner accepted last; None: nobody was asked.
+    """
 
     causes: dict[str, str]
     missing: Sequence[str] = ()
@@ -37,6 +39,7 @@ class Found(NamedTuple):
     refused: Sequence[tuple[Grant, str]] = ()
     subscription: Subscription | None = None
     gap: Gap | None = None
+    accepted: str | None = None
 
 
 class Permissions(NamedTuple):
@@ -77,7 +80,18 @@ class Inspector:
         connector = self._connectors.get(connection.provider)
         if connector is None:
             raise Misconfigured(f"provider {connection.provider} is off")
-        given = self._permissions(self._grants.of_connection(connection.id))
+        grants = self._grants.of_connection(connection.id)
+        found = self._found(connection, connector, grants, activity)
+        return found._replace(accepted=self._inspections.accepted([grant.id for grant in grants]))
+
+    def _found(
+        self,
+        connection: Connection,
+        connector: Connector,
+        grants: Sequence[Grant],
+        activity: Activity | None,
+    ) -> Found:
+        given = self._permissions(grants)
         if not given.is_alive:
             dead = {of_grant(REFUSED, grant.id): reason for grant, reason in given.dead}
             return Found(dead, connection.missing, given.allowed, given.refused)

@@ -1,20 +1,22 @@
 """Compares what providers say of connections with what we believe, mends it, and says so."""
 
 import random
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
 
 from contracts.causes import LOOKED_AFTER, REFUSED, SILENCE, SUBSCRIPTION, kinds
+from contracts.content.account import AccountNotice
 from contracts.errors import BeingRevoked, KeyDestroyed, NotFound, Retryable
 from contracts.messages import timestamp
 from storage.activity import Activity, ActivityStore
-from storage.connections import Connections
+from storage.connections import Connection, Connections
 from storage.database import now_ms
 from storage.drain import DrainStore
 from storage.due import DueRows, Taken
 from storage.inspections import Inspection
-from storage.turns import Turn
+from storage.turns import Append, Turn
 from workers.hearing import longest_ms, unusual_from_ms
 from workers.inspecting import Found, Inspector
 from workers.normalizing import utc
@@ -39,7 +41,10 @@ class Reconciler:
         store: DrainStore,
         inspector: Inspector,
         turning: Turning,
+        policy: str,
     ) -> None:
+        """`policy`: today's version of the privacy policy; empty: there is none."""
+        self._policy = policy
         self._connections, self._activity = connections, activity
         self._rows, self._store = rows, store
         self._inspector, self._turning = inspector, turning
@@ -71,6 +76,7 @@ class Reconciler:
         silence = "" if explained else _silence(known)
         causes = found.causes | ({SILENCE: silence} if silence else {})
         plan = self._turning.plan(row, [Change(connection, causes, found.missing)], begins=True)
+        notice = self._of_policy(connection, found)
         inspection = Inspection(
             row,
             now_ms() + _until_next_ms(),
@@ -80,11 +86,22 @@ class Reconciler:
             found.subscription,
             found.gap,
             _watch_from_ms(known),
+            self._policy if notice else "",
         )
         try:
-            self._store.write(Turn(first=inspection.commit, appends=plan.appends))
+            self._store.write(Turn(first=inspection.commit, appends=[*plan.appends, *notice]))
         except BeingRevoked as error:
             raise Retryable(str(error), after_s=5) from None
+
+    def _of_policy(self, connection: Connection, found: Found) -> Sequence[Append]:
+        """Once for each version that is newer than what was accepted."""
+        known = (connection.policy_told, found.accepted)
+        if not self._policy or found.accepted is None or self._policy in known:
+            return ()
+        accepted = found.accepted or "none"
+        detail = f"version {self._policy} is in force, its owner accepted {accepted}"
+        notice = AccountNotice(notice="privacy_policy_changed", severity="info", detail=detail)
+        return self._turning.say(notice, connection, f"policy|{self._policy}")
 
 
 def _silence(known: Activity | None) -> str:

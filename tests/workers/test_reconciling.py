@@ -154,17 +154,7 @@ def test_what_was_asked_or_had_and_is_not_granted_counts_as_declined(
     rig: Rig, pages: Pages
 ) -> None:
     page, grant = connect(rig)
-    row = {name: [] for name in ("features", "granted", "declined")} | {
-        "id": "cns_1",
-        "tenant": "acme",
-        "grant": grant.id,
-        "login": "meta",
-        "asked": ["pages_messaging", "email"],
-        "policy": "1",
-        "at_ms": 1,
-    }
-    with rig.database.write() as open_:
-        open_.execute(sa.insert(consents).values(**row))
+    accept(rig, grant, asked=("pages_messaging", "email"))
     pages.scopes = {"pages_manage_metadata"}
     look(rig, page)
     now = Grants(rig.database).get(grant.id)
@@ -172,6 +162,39 @@ def test_what_was_asked_or_had_and_is_not_granted_counts_as_declined(
     pages.scopes = {"pages_manage_metadata", "email"}
     look(rig, page)
     assert Grants(rig.database).get(grant.id).declined == ["pages_messaging"]
+
+
+def test_a_newer_policy_is_said_once_per_version(rig: Rig) -> None:
+    page, grant = connect(rig)
+    for version in ("1", "2", "3"):
+        rig.parts.reconciler._policy = version
+        for _ in range(2):
+            look(rig, page)
+        if version == "1":
+            assert notices(rig) == [], "nobody was asked"
+            accept(rig, grant, policy="2")
+    (notice,) = notices(rig)
+    assert (notice.notice, notice.severity) == ("privacy_policy_changed", "info")
+    assert notice.detail == "version 3 is in force, its owner accepted 2"
+
+
+def notices(rig: Rig) -> list[Any]:
+    return [m.data for m in rig.messages() if m.type == "cleverbox.account.notice"]
+
+
+def accept(rig: Rig, grant: Grant, *, policy: str = "1", asked: tuple[str, ...] = ()) -> None:
+    """A consent on record."""
+    row = {name: [] for name in ("features", "granted", "declined")} | {
+        "id": f"cns_{policy}",
+        "tenant": "acme",
+        "grant": grant.id,
+        "login": "meta",
+        "asked": list(asked),
+        "policy": policy,
+        "at_ms": now_ms(),
+    }
+    with rig.database.write() as open_:
+        open_.execute(sa.insert(consents).values(**row))
 
 
 def test_without_any_feature_that_works_nothing_is_subscribed(rig: Rig, pages: Pages) -> None:

@@ -21,6 +21,8 @@ def _more_of_connections_and_grants() -> None:
         op.add_column(
             "connections", sa.Column(name, sa.JSON(), nullable=False, server_default=empty)
         )
+    told = sa.Column("policy_told", sa.Text(), nullable=False, server_default="")
+    op.add_column("connections", told)
     # what is wrong with these is not known by kind: somebody looks
     op.execute(
         "INSERT INTO due (kind, key, due_at_ms, attempts, last_error) "
