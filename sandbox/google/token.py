@@ -147,7 +147,12 @@ class TokenEndpoints:
             scopes = frozenset(full(name) for name in asked.split())
             if not scopes <= token.scopes:
                 raise TokenError("invalid_scope", "Bad Request")
-        return self._tokens(token.person, scopes, None)
+        document = self._tokens(token.person, scopes, None)
+        if self._google.rotates:
+            token.dead = True
+            newer = self._google.refresher(token.person, token.scopes)
+            document["refresh_token"] = newer.value
+        return document
 
     def _tokens(self, person: Person, scopes: frozenset[str], nonce: str | None) -> JsonObject:
         access = self._google.access(person, scopes)
