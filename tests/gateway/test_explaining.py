@@ -1,5 +1,7 @@
 """The table of health in words: what is known → what is said, and what to do."""
 
+from pathlib import Path
+
 import pytest
 
 from contracts.causes import KINDS
@@ -134,3 +136,9 @@ def test_what_has_no_cause_keeps_its_reason_in_a_table() -> None:
 def test_a_policy_that_nobody_was_asked_about_or_that_is_todays_is_not_mentioned() -> None:
     for accepted in (None, "2026-11"):
         assert said(WELL._replace(accepted=accepted, policy="2026-11")) == said(WELL)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_operators_page_has_a_line_for_each_cause(kind: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert f"\n| {short(with_cause(kind, 'so').connection)} | " in page
