@@ -23,8 +23,8 @@ def ill(world: World) -> Connection:
     consent(world.rig, tokens(None), [page], login="meta")
     route = world.rig.vault.deployment().hash("route", "facebook", "10")
     Connections(world.rig.database).set_status(page.id, "degraded", CAUSE, {"scopes": CAUSE})
-    shown = {"provider": "facebook", "account": route, "state": "missing", "missing": ["feed"]}
-    shown |= {"detail": "so", "changed_at_ms": 1}
+    shown: dict[str, object] = {"provider": "facebook", "account": route, "state": "missing"}
+    shown |= {"missing": ["feed"], "detail": "so", "changed_at_ms": 1}
     with world.rig.database.write() as open_:
         open_.execute(sa.update(grants).values(scopes=["a"], declined=["a", "email"]))
         chosen = {"features": ["messages", "comments"], "missing": ["comments"]}
