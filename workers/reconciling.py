@@ -1,6 +1,7 @@
 """Compares what providers say of connections with what we believe, mends it, and says so."""
 
 import random
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,7 +19,7 @@ from storage.due import DueRows, Taken
 from storage.inspections import Inspection
 from storage.turns import Append, Turn
 from workers.hearing import longest_ms, unusual_from_ms
-from workers.inspecting import Found, Inspector
+from workers.inspecting import Found, Inspector, Look
 from workers.normalizing import utc
 from workers.retrying import until_stored
 from workers.turning import Change, Turning
@@ -59,7 +60,8 @@ class Reconciler:
                 self._rows.finish(row, None)
                 return
             known = self._activity.of([row.key]).get(row.key)
-            found = self._inspector.look(connection, known)
+            look = Look(connection, known, _Renewed(self._rows, row))
+            found = self._inspector.look(look)
         except (NotFound, KeyDestroyed) as error:
             log.info("reconcile.over", connection=row.key, reason=error.reason)
             self._rows.remove(row)
@@ -102,6 +104,21 @@ class Reconciler:
         detail = f"version {self._policy} is in force, its owner accepted {accepted}"
         notice = AccountNotice(notice="privacy_policy_changed", severity="info", detail=detail)
         return self._turning.say(notice, connection, f"policy|{self._policy}")
+
+
+class _Renewed:
+    """Called before each call to the provider, so that all of them together may take longer than a
+    lease.
+    """
+
+    def __init__(self, rows: DueRows, row: Taken) -> None:
+        self._rows, self._row = rows, row
+        self._fresh_until = time.monotonic() + rows.seconds / 12
+
+    def __call__(self) -> None:
+        if time.monotonic() > self._fresh_until:
+            self._rows.renew(self._row)
+            self._fresh_until = time.monotonic() + self._rows.seconds / 12
 
 
 def _silence(known: Activity | None) -> str:

@@ -133,6 +133,12 @@ def test_what_has_no_cause_keeps_its_reason_in_a_table() -> None:
     )
 
 
+def test_of_what_was_ended_nothing_is_wrong() -> None:
+    ended = with_cause("scopes", "so", "revoked")
+    assert short(ended.connection) == ""
+    assert not any("so." in line for line in said(ended))
+
+
 def test_a_policy_that_nobody_was_asked_about_or_that_is_todays_is_not_mentioned() -> None:
     for accepted in (None, "2026-11"):
         assert said(WELL._replace(accepted=accepted, policy="2026-11")) == said(WELL)

@@ -1,7 +1,8 @@
 """Looking at connections: what the provider shows, and what becomes of status and feed."""
 
+import time
 from collections.abc import Iterator
-from concurrent.futures import wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -357,6 +358,33 @@ def test_a_connection_without_a_grant_has_nothing_to_ask(rig: Rig, pages: Pages)
     page = rig.connect("acme", "11")
     look(rig, page)
     assert (pages.names(), status(rig, page)) == ([], ("active", ""))
+
+
+def test_a_token_by_hand_is_used_where_its_login_is_on(rig: Rig, pages: Pages) -> None:
+    page = rig.connect("acme", "11")
+    consent(rig, tokens(None, name="by hand"), [page], login="manual")
+    look(rig, page)
+    assert pages.names() == ["inspect", "subscribe", "inspect"]
+    rig.parts.accounts._logins = {}
+    look(rig, page)
+    assert (pages.names(), status(rig, page), error_of(rig, page)) == ([], ("active", ""), "")
+
+
+def test_calls_may_take_longer_than_a_lease(rig: Rig, pages: Pages) -> None:
+    page, _ = connect(rig)
+    rows = DueRows(rig.database, seconds=3)
+    rig.parts.reconciler._rows = rows
+    pages.delay_s = 1.0
+    pages.subscribed.clear()
+    rows.schedule(RECONCILE, page.id, now_ms() - 1)
+    (row,) = rows.take([RECONCILE], 1)
+    with ThreadPoolExecutor(1) as threads:
+        slow = threads.submit(rig.parts.reconciler.run, row)
+        while not slow.done():
+            assert rows.take([RECONCILE], 1) == [], "another worker took it"
+            time.sleep(0.05)
+        slow.result()
+    assert "10" in pages.subscribed
 
 
 def test_of_what_is_gone_the_row_goes_too(rig: Rig) -> None:
