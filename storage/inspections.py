@@ -64,8 +64,8 @@ class Inspection(NamedTuple):
     policy: str = ""
 
     def commit(self, connection: sa.Connection) -> None:
-        """Raises `LeaseLost` when the row is another's or a grant that was refused has newer tokens,
-        `Conflict` when the connection has changed, and `BeingRevoked`.
+        """Raises `LeaseLost` when the row is another's, or a grant that was refused has newer
+        tokens, `Conflict` when the connection has changed, and `BeingRevoked`.
         """
         due.finish(connection, self.row, self.due_at_ms)
         if self.watch_at_ms is not None:
