@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Mapping
 from types import TracebackType
@@ -113,10 +114,49 @@ def is_for_us(record: logging.LogRecord) -> bool:
 
 
 def without_errors_text(record: logging.LogRecord) -> bool:
-    """Filter: Celery says a failed task's error, with its text, in the message: say the task."""
+    """Filter: others say an error's text in their message. Celery does of a task (say which), it
+    and kombu of a broker (say the error's type), asyncio of futures and of what callbacks were
+    called with, Starlette with a whole traceback.
+    """
     if isinstance(record.args, Mapping) and "exc" in record.args:
         record.msg, record.args = f"task.failed: {record.args.get('name')}", ()
+    elif record.name == "asyncio":
+        said = "uncaught" if record.exc_info else record.getMessage().partition("\n")[0]
+        record.msg, record.args = said, ()
+    elif isinstance(record.msg, str) and record.msg.startswith("Traceback "):
+        record.msg, record.args, record.exc_info = "a traceback", (), sys.exc_info()
+    elif isinstance(record.args, Mapping):
+        record.args = {name: _named(value) for name, value in record.args.items()}
+    elif record.args:
+        record.args = tuple(map(_named, record.args))
     return True
+
+
+class _Name(str):
+    """What prints without quotes."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+def _named(value: object) -> object:
+    return _Name(type(value).__qualname__) if isinstance(value, BaseException) else value
+
+
+def catch_uncaught() -> None:
+    """Have what nobody catches logged like every other error, where Python would print its text.
+
+    Call it once, in the process's main, when logs are configured.
+    """
+    sys.excepthook = lambda kind, error, trace: _uncaught("main", error)
+    threading.excepthook = lambda hooked: (
+        _uncaught("thread", hooked.exc_value) if hooked.exc_type is not SystemExit else None
+    )
+    sys.unraisablehook = lambda hooked: _uncaught("unraisable", hooked.exc_value)
+
+
+def _uncaught(where: str, error: BaseException | None) -> None:
+    structlog.get_logger(__name__).error("uncaught", where=where, exc_info=error)
 
 
 def _renderers(form: str, out: TextIO) -> list[Processor]:

@@ -26,6 +26,8 @@ from gateway.operations import Operation, Table
 from gateway.pages import Pages
 from gateway.parts import Parts
 from gateway.revoking import RevokeCalls
+from gateway.signals import composition as signals
+from gateway.signals.google import PATH as EVENTS_PATH
 from gateway.webhooks import PREFIX
 from storage.connections import Connections
 from storage.consumers import Consumers
@@ -64,7 +66,12 @@ class Edge(Starlette):
         table = Table(operations, parts.auth, parts.metrics)
         pages = Pages(table.operations, parts.settings.public_url)
         super().__init__(
-            routes=[*table.routes(), *pages.routes(), *self.connect.routes()],
+            routes=[
+                *table.routes(),
+                *pages.routes(),
+                *self.connect.routes(),
+                *signals.routes(parts, self.connect.client),
+            ],
             lifespan=_lifespan,
             exception_handlers={
                 GatewayError: problems.of_gateway_error,
@@ -76,7 +83,8 @@ class Edge(Starlette):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""
-        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+        path = scope["path"] if scope["type"] == "http" else ""
+        if path.startswith(PREFIX) and path != EVENTS_PATH:
             await self.parts.webhooks(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)

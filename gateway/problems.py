@@ -193,7 +193,7 @@ async def of_http_error(_: Request, error: Exception) -> Response:
     return respond(status, name, status.phrase, headers=error.headers)
 
 
-async def of_fault(request: Request, error: Exception) -> Response:
-    """Unexpected errors: logged here, said without detail."""
-    log.error("http.fault", path=request.url.path, exc_info=error)
+async def of_fault(_: Request, error: Exception) -> Response:
+    """Unexpected errors: logged here, said without detail. A path may be anything, and is not."""
+    log.error("http.fault", exc_info=error)
     return fault()

@@ -39,7 +39,7 @@ def parse_query(kind: type[S], query_string: bytes) -> S:
         if name in lists:
             values.setdefault(name, []).extend(value.split(","))
         elif name in values:
-            raise InvalidInput(f"query: {_shown(name)} is given twice")
+            raise InvalidInput(f"query: {_shown(_short(name))} is given twice")
         else:
             values[name] = value
     return _convert(kind, values, "query")
@@ -82,9 +82,13 @@ def _unquoted(text: str) -> str:
     told back: a key or token may stand in the wrong place, and answers are logged elsewhere.
     """
     found = _QUOTED.search(text)
-    if found is None or len(found[3]) <= _LONGEST_WORD:
+    if found is None:
         return text
-    return f"{text[: found.start(3)]}…{text[found.end(3) :]}"
+    return f"{text[: found.start(3)]}{_short(found[3])}{text[found.end(3) :]}"
+
+
+def _short(word: str) -> str:
+    return word if len(word) <= _LONGEST_WORD else "…"
 
 
 def _shown(text: str) -> str:

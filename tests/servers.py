@@ -46,6 +46,7 @@ class PrivatePostgres:
         """Make the cluster under `directory`; `start()` it before use."""
         self.port = free_port()
         self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        self.log = directory.with_suffix(".log")
         self._home = directory
         self._user = postgres_user() if os.geteuid() == 0 else None
         self._child: Process | None = None
@@ -57,7 +58,7 @@ class PrivatePostgres:
             raise RuntimeError(f"initdb failed:\n{made.output()}")
 
     def _run(self, command: Sequence[str | Path]) -> Process:
-        return Process(command, log=self._home.with_suffix(".log"), user=self._user, cwd=self._home)
+        return Process(command, log=self.log, user=self._user, cwd=self._home)
 
     def start(self) -> None:
         """Start, or start again after `stop()` or `kill()`, on the same port; ready on return."""
@@ -69,7 +70,7 @@ class PrivatePostgres:
 
     def _answers(self) -> bool:
         if self._child is None or self._child.returncode is not None:
-            raise AssertionError(f"postgres ended:\n{self._home.with_suffix('.log').read_text()}")
+            raise AssertionError(f"postgres ended:\n{self.log.read_text()}")
         try:
             psycopg.connect(self.url, connect_timeout=3).close()
         except psycopg.OperationalError:
@@ -164,16 +165,17 @@ admin_users = postgres
 class PrivateRedis:
     """A redis-server of its own, without persistence, to stop and kill at will."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, password: str = "") -> None:
         """Keep files in `directory`; `start()` it before use."""
         self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.url = f"redis://{f':{password}@' if password else ''}127.0.0.1:{self.port}/0"
+        self._protection = ["--requirepass", password] if password else []
         self._home = directory
         self._child: Process | None = None
 
     def start(self) -> None:
         """Start, or start again on the same port with nothing kept; ready on return."""
-        options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", *self._protection]
         command = ["redis-server", "--port", str(self.port), "--dir", str(self._home), *options]
         self._child = Process(command, log=self._home / "redis.log")
         eventually(self._answers)

@@ -82,6 +82,7 @@ def main(arguments: list[str]) -> int:
     try:
         settings = load(Settings, environ)
         logs.configure(settings.log_format, settings.log_level)
+        logs.catch_uncaught()
         if arguments == ["worker"]:
             return run_worker(settings, environ)
         if arguments == ["schedule"]:

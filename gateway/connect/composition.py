@@ -1,6 +1,6 @@
 """Puts the parts of connecting together, for one edge."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.routing import Route
 
@@ -24,6 +24,9 @@ from storage.consenting import Consenting
 from storage.grants import Grants
 from storage.openings import TokenOpenings
 from token_vault import GrantTokens, Openings
+
+if TYPE_CHECKING:
+    import httpx
 
 _AT_PROVIDERS: Final = 4
 """People whose provider is being asked at once; the others wait, and nobody else does."""
@@ -71,6 +74,10 @@ class Connect:
     def operations(self) -> tuple[Operation, ...]:
         """The call that makes links to them."""
         return self._calls.operations()
+
+    def client(self) -> "httpx.Client":
+        """A client for calls without a token."""
+        return self._outward.client(None)
 
     def close(self) -> None:
         """Let people's steps under way end, then let go of connections."""

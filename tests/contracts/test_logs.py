@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -102,6 +103,54 @@ def test_a_failed_task_is_named_without_its_errors_text(lines: Lines) -> None:
     logging.getLogger("celery.app.trace").error("Task %(name)s raised: %(exc)s", words)
     (line,) = lines()
     assert line["event"] == "task.failed: gateway.drain"
+    assert "what a contact wrote" not in json.dumps(line)
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "arguments", "told"),
+    [
+        (
+            "celery.worker",
+            "Unrecoverable error: %r",
+            (ValueError("what a contact wrote"),),
+            "Unrecoverable error: ValueError",
+        ),
+        (
+            "celery.worker.consumer.consumer",
+            "consumer: Cannot connect to %s: %s.\n%s",
+            ("redis://", ConnectionError("what a contact wrote"), "Trying again"),
+            "consumer: Cannot connect to redis://: ConnectionError.\nTrying again",
+        ),
+        (
+            "kombu",
+            "lost: %(error)r",
+            ({"error": OSError("what a contact wrote")},),
+            "lost: OSError",
+        ),
+        (
+            "uvicorn.error",
+            "Traceback (most recent call last):\n  File\nKeyError: 'what a contact wrote'",
+            (),
+            "a traceback",
+        ),
+    ],
+)
+def test_others_do_not_tell_errors_texts_in_their_messages(
+    lines: Lines, name: str, message: str, arguments: tuple[object, ...], told: str
+) -> None:
+    logging.getLogger(name).critical(message, *arguments)
+    (line,) = lines()
+    assert line["event"] == told
+
+
+def test_a_traceback_in_a_message_is_told_as_its_error(lines: Lines) -> None:
+    """Starlette sends one when the edge does not start, and uvicorn logs it as it is."""
+    try:
+        raise KeyError("what a contact wrote")
+    except KeyError:
+        logging.getLogger("uvicorn.error").error(traceback.format_exc())
+    (line,) = lines()
+    assert line["exception"][0]["type"] == "KeyError"
     assert "what a contact wrote" not in json.dumps(line)
 
 

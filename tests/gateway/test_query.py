@@ -15,7 +15,16 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: Literal["parked", "waiting"] = "parked"
 
 
-@pytest.mark.parametrize("query", [f"status={SECRET}", f"{SECRET}=1", f"status={SECRET}%27+%60x"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"status={SECRET}",
+        f"{SECRET}=1",
+        f"{SECRET}=1&{SECRET}=2",
+        f"status={SECRET}&status={SECRET}",
+        f"status={SECRET}%27+%60x",
+    ],
+)
 def test_a_secret_in_a_query_is_not_told_back(query: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         parse_query(Asked, query.encode())
@@ -34,3 +43,5 @@ def test_a_misspelt_name_is_told() -> None:
         parse_query(Asked, b"stauts=parked")
     with pytest.raises(InvalidInput, match="value 'praked'"):
         parse_query(Asked, b"status=praked")
+    with pytest.raises(InvalidInput, match="status is given twice"):
+        parse_query(Asked, b"status=parked&status=waiting")

@@ -1,5 +1,6 @@
 """Everything that a deployment writes somewhere, as named bytes: to be searched."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,12 +79,13 @@ def rabbitmq_messages(url: str, queue: str) -> Blobs:
 
 def processes(pids: list[int], own: set[bytes]) -> Blobs:
     """Command lines of processes; their environments but for the lines in `own`, which the test
-    gave them itself.
+    gave them itself. One that has ended meanwhile has neither.
     """
     for pid in pids:
-        yield f"/proc/{pid}/cmdline", Path(f"/proc/{pid}/cmdline").read_bytes()
-        lines = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        yield f"/proc/{pid}/environ", b"\0".join(line for line in lines if line not in own)
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            yield f"/proc/{pid}/cmdline", Path(f"/proc/{pid}/cmdline").read_bytes()
+            lines = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+            yield f"/proc/{pid}/environ", b"\0".join(line for line in lines if line not in own)
 
 
 def database_files(url: str) -> Path | None:

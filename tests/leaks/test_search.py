@@ -133,3 +133,9 @@ def test_command_lines_and_environments_are_searched() -> None:
             child.stdout.readline()  # until then its command line may be another one's
             leaks = list(FINDER.leaks(places.processes([child.pid], {own.encode()})))
             assert [leak.place.rpartition("/")[2] for leak in leaks] == found
+
+
+def test_a_process_that_has_ended_has_nothing_to_search() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        child.wait()
+        assert list(places.processes([child.pid], set())) == []

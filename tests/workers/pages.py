@@ -108,7 +108,7 @@ class PagesConnector(Facebook, Offers, Subscribes):
     """Subscribes at `Pages` in place of Meta."""
 
     login = "meta"
-    features: ClassVar[tuple[Feature, ...]] = (  # type: ignore[assignment]
+    features: ClassVar[tuple[Feature, ...]] = (
         Feature("messages", ("pages_messaging", "pages_manage_metadata")),
         Feature("comments", ("pages_read_user_content",)),
     )

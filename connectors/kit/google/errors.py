@@ -65,6 +65,8 @@ TOKEN_ERRORS: Final[Mapping[str, Verdict]] = {
 }
 
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,60}")
+_CODE: Final = re.compile(r"[a-z]+(?:_[a-z]+){0,5}")
+"""Of the token endpoint. What looks otherwise may be a token that it repeats."""
 
 
 class _Reason(msgspec.Struct):
@@ -119,10 +121,10 @@ def token_refusal(answer: Answer) -> ProviderError:
         told = msgspec.json.decode(answer.body, type=_TokenError)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return by_status(answer)
-    if answer.status >= 500 or answer.status == 429 or not _WORD.fullmatch(told.error):
+    if answer.status >= 500 or answer.status == 429 or not _CODE.fullmatch(told.error):
         return by_status(answer)
     name = told.error
-    if told.error_subtype and _WORD.fullmatch(told.error_subtype):
+    if told.error_subtype and _CODE.fullmatch(told.error_subtype):
         name = f"{name}/{told.error_subtype}"
     meant = TOKEN_ERRORS.get(told.error, Verdict(Permanent, "the request is refused"))
     return _error(answer, meant, name, APP)

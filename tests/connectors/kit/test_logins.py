@@ -226,6 +226,18 @@ def test_google_refuses(
     assert len(httpx_mock.get_requests()) == 1
 
 
+@pytest.mark.parametrize(
+    "told", [{"error": "TOKEN1"}, {"error": "invalid_grant", "error_subtype": "TOKEN1"}]
+)
+def test_what_is_no_code_is_not_repeated(
+    told: dict[str, str], client: httpx.Client, httpx_mock: HTTPXMock
+) -> None:
+    httpx_mock.add_response(400, json=told)
+    with pytest.raises(ProviderError) as caught:
+        GOOGLE.refresh(client, OLD)
+    assert "TOKEN1" not in f"{caught.value} {caught.value.code}"
+
+
 def test_google_without_a_refresh_token_needs_its_owner(client: httpx.Client) -> None:
     tokens = _tokens(HOUR, HOUR, refresh=None)
     assert GOOGLE.due_at(tokens) == NOW

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from gateway.__main__ import main
+from gateway.__main__ import run as run_command
 from tests.rig import Rig
 
 
@@ -50,7 +50,7 @@ def gateway(
         monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
-            main(arguments)
+            run_command(arguments)
         printed = capsys.readouterr()
         code = ended.value.code
         return Ran(code if isinstance(code, int) else 0, printed.out, printed.err)

@@ -12,8 +12,9 @@ from tests.rig import Rig
 LOADED = """
 import sys
 from gateway.__main__ import main
+sys.argv = ["gateway", "--help"]
 try:
-    main(["--help"])
+    main()
 finally:
     heavy = {"sqlalchemy", "tink", "celery", "starlette", "uvicorn", "httpx", "rich", "alembic"}
     print("loaded:", sorted(heavy & set(sys.modules)))

@@ -108,6 +108,20 @@ def test_the_database_being_away_is_a_fault_and_no_end(
     assert _found(ran.json, "disk") == ["ok"]
 
 
+def test_a_key_that_does_not_open_is_a_fault_that_names_it(rig: Rig, gateway: Gateway) -> None:
+    rig.connect("acme", "42")
+    with rig.vault.rotation._store._transaction("write") as connection:
+        connection.exec_driver_sql(
+            "UPDATE keys SET version = 7, kek = 'local:gone' WHERE kind = 'tenant-data'"
+        )
+    gateway("db", "upgrade")
+    found = _levels(_environ(rig))["key store"]
+    assert [(one.level, "tenant-data acme" in one.detail) for one in found] == [
+        ("fault", True),
+        ("ok", False),
+    ]
+
+
 def test_providers_say_what_is_missing_or_over(rig: Rig) -> None:
     off = _levels({**_environ(rig), "META_APP_SECRET": ""})["facebook"]
     assert [(one.level, "META_APP_SECRET" in one.advice) for one in off] == [("warn", True)]
