@@ -130,6 +130,16 @@ def test_providers_say_what_is_missing_or_over(rig: Rig) -> None:
 def test_a_login_that_is_off_says_what_it_lacks(rig: Rig) -> None:
     (finding,) = _levels(_environ(rig))["login google"]
     assert (finding.level, "GOOGLE_CLIENT_ID" in finding.advice) == ("warn", True)
+
+
+def test_a_login_that_is_on_says_what_to_register(rig: Rig) -> None:
+    on = {"INSTAGRAM_APP_ID": "1", "INSTAGRAM_APP_SECRET": "s"}
+    (finding,) = _levels(_environ(rig, **on))["login instagram"]
+    assert finding.level == "ok"
+    assert "/oauth/instagram/callback" in finding.detail
+
+
+def test_a_version_that_is_over_is_said(rig: Rig) -> None:
     assert [one.level for one in _levels(_environ(rig))["facebook"]] == ["ok"]
     over = _levels(_environ(rig, META_GRAPH_VERSION="v18.0"))["facebook"]
     assert [(one.level, "v18.0 ended" in one.detail) for one in over] == [("warn", True)]
