@@ -132,7 +132,7 @@ class Bare:
         """Messages/s opened, normalised and sealed in this thread."""
         opener = ItemOpener(self._store, self._vault)
         normalizer = Normalizer(self._vault, "http://localhost")
-        connector = registry.build(self._gateway.environ).connectors[PROVIDER]
+        connector = registry.build(self._gateway.environ).receiving[PROVIDER]
         began = time.perf_counter()
         self._appends = []
         for stored in self._items:

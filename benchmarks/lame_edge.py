@@ -24,6 +24,9 @@ class NoNudges:
     def replay(self, replay: str) -> None:
         """Nothing."""
 
+    def due(self) -> None:
+        """Nothing."""
+
 
 class NoStore:
     """An inbox writer that is done at once."""

@@ -6,6 +6,8 @@ from typing import Any, Final
 import msgspec
 
 from connectors.facebook import Facebook
+from connectors.gmail import Gmail
+from connectors.google_calendar import GoogleCalendar
 from connectors.kit.google.login import GoogleLogin
 from connectors.kit.google.settings import GoogleSettings
 from connectors.kit.instagram.login import InstagramLogin
@@ -13,8 +15,8 @@ from connectors.kit.instagram.settings import InstagramSettings
 from connectors.kit.meta.endpoint import MetaEndpoint
 from connectors.kit.meta.login import MetaLogin
 from connectors.kit.meta.settings import MetaSettings
-from contracts.connector import Connector, Endpoint, Provider
-from contracts.login import Login
+from contracts.connector import Connector, Endpoint, Provider, Receives
+from contracts.login import OAuthLogin
 from contracts.settings import load
 
 
@@ -23,12 +25,16 @@ class LoginLine(msgspec.Struct, frozen=True):
     `needs`, which the settings have as well and other users of them can do without.
     """
 
-    login: Callable[[Any], Login]
+    login: Callable[[Any], OAuthLogin]
     settings: type[msgspec.Struct]
     needs: tuple[str, ...] = ()
 
 
-PROVIDERS: Final = (Provider(connector=Facebook, settings=MetaSettings, endpoint=MetaEndpoint),)
+PROVIDERS: Final = (
+    Provider(connector=Facebook, settings=MetaSettings, endpoint=MetaEndpoint),
+    Provider(connector=GoogleCalendar, settings=GoogleSettings),
+    Provider(connector=Gmail, settings=GoogleSettings),
+)
 
 LOGINS: Final = {
     "meta": LoginLine(login=MetaLogin, settings=MetaSettings, needs=("META_APP_ID",)),
@@ -44,9 +50,14 @@ class Registry(msgspec.Struct, frozen=True):
     connectors: Mapping[str, Connector]
     off: Mapping[str, str]
     """Provider → the setting that is missing."""
-    logins: Mapping[str, Login]
+    logins: Mapping[str, OAuthLogin]
     logins_off: Mapping[str, str]
     """Login → the setting that is missing."""
+
+    @property
+    def receiving(self) -> dict[str, Receives]:
+        """Those of the connectors whose providers deliver to us."""
+        return {n: one for n, one in self.connectors.items() if isinstance(one, Receives)}
 
 
 def build(environ: Mapping[str, str], providers: Sequence[Provider] = PROVIDERS) -> Registry:
@@ -61,7 +72,7 @@ def build(environ: Mapping[str, str], providers: Sequence[Provider] = PROVIDERS)
             continue
         settings = load(provider.settings, environ)
         connectors[name] = provider.connector(settings)
-        if provider.endpoint not in endpoints:
+        if provider.endpoint is not None and provider.endpoint not in endpoints:
             endpoints[provider.endpoint] = provider.endpoint(settings)
     by_path = {endpoint.path: endpoint for endpoint in endpoints.values()}
     logins, logins_off = _logins(environ)
@@ -70,8 +81,8 @@ def build(environ: Mapping[str, str], providers: Sequence[Provider] = PROVIDERS)
     )
 
 
-def _logins(environ: Mapping[str, str]) -> tuple[dict[str, Login], dict[str, str]]:
-    logins: dict[str, Login] = {}
+def _logins(environ: Mapping[str, str]) -> tuple[dict[str, OAuthLogin], dict[str, str]]:
+    logins: dict[str, OAuthLogin] = {}
     off: dict[str, str] = {}
     for name, line in LOGINS.items():
         if missing := _missing(line.settings, environ, line.needs):

@@ -2,12 +2,18 @@
 
 import msgspec
 
+from contracts.accounts import Part
+
 
 class AccountDetails(msgspec.Struct, frozen=True):
     """The plain content of a connection's `sealed`: `account` is the provider's id."""
 
     account: str
     name: str = ""
+    parts: tuple[Part, ...] = ()
+    """What of the account was chosen, where it has parts (calendars); empty: all."""
+    business: str = ""
+    """The tenant's name for people, as it was shown to who connected the account."""
 
 
 def encode_details(details: AccountDetails) -> bytes:

@@ -113,7 +113,10 @@ class Feature(msgspec.Struct, frozen=True):
 
 
 class Connector(ABC):
-    """One provider: its description as data, and how its items become events."""
+    """One provider: its description as data. What it can do beyond are capabilities, each a class
+    that a connector may derive from: `Receives`, and `Offers` and `Subscribes` of
+    `contracts/accounts.py`.
+    """
 
     name: ClassVar[str]
     """Provider name, as in `/v1/providers` and a message's `provider`."""
@@ -122,14 +125,23 @@ class Connector(ABC):
     title: ClassVar[str]
     """Name for people."""
     features: ClassVar[tuple[Feature, ...]]
-    events: ClassVar[Mapping[str, Any]]
-    """Event table: the provider's kind → the function that normalises it."""
-    emits: ClassVar[tuple[type[Content], ...]]
-    """Every message type that this connector can produce, for its documentation and its tests."""
 
     def __init__(self, settings: Any) -> None:
         """`settings`: the struct that the registry line names."""
         self.settings = settings
+
+    def findings(self, today: date) -> tuple[str, ...]:
+        """What an operator should mend in this provider's settings, for `gateway check`."""
+        return ()
+
+
+class Receives(Connector):
+    """A connector whose provider delivers to one of our endpoints: how items become events."""
+
+    events: ClassVar[Mapping[str, Any]]
+    """Event table: the provider's kind → the function that normalises it."""
+    emits: ClassVar[tuple[type[Content], ...]]
+    """Every message type that this connector can produce, for its documentation and its tests."""
 
     @abstractmethod
     def normalize(self, item: Item, account: Account) -> Iterator[Event | Unreadable]:
@@ -139,19 +151,16 @@ class Connector(ABC):
         `Unreadable`: neither hides a neighbour.
         """
 
-    def findings(self, today: date) -> tuple[str, ...]:
-        """What an operator should mend in this provider's settings, for `gateway check`."""
-        return ()
-
 
 class Provider(msgspec.Struct, frozen=True):
     """A registry line: how to build a provider from the environment.
 
     `settings` is a struct of the provider's own (see `contracts.settings.load`); without its
     required values the provider is off. `connector` and `endpoint` are called with it. Providers
-    that name the same `endpoint` share one instance of it.
+    that name the same `endpoint` share one instance of it; one whose connector does not receive
+    has none.
     """
 
     connector: type[Connector]
     settings: type[msgspec.Struct]
-    endpoint: Callable[[Any], Endpoint]
+    endpoint: Callable[[Any], Endpoint] | None = None

@@ -30,6 +30,12 @@ class Conflict(GatewayError):
     reason = "conflict"
 
 
+class BeingRevoked(Conflict):
+    """What it needs is being ended by a revocation just now, or was ended meanwhile."""
+
+    reason = "being-revoked"
+
+
 class Unauthenticated(GatewayError):
     """No API key, or one that is unknown or revoked."""
 

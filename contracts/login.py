@@ -1,8 +1,9 @@
-"""How a grant stays alive: its tokens, when they are due, and what renews them."""
+"""How a grant comes to be, stays alive and ends: consent, tokens, what renews and revokes them."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
@@ -26,6 +27,49 @@ class Tokens(msgspec.Struct, frozen=True):
     obtained_at: datetime
     expires_at: datetime | None = None
     refresh_token: Secret | None = None
+    subject: str = ""
+    """The provider's id of who consented, where ending the consent asks for it."""
+
+
+class Consent(msgspec.Struct, frozen=True):
+    """What somebody is asked to consent to, in the provider's own dialog.
+
+    `redirect_uri` is exactly what the exchange names too. `challenge`: PKCE's (RFC 7636, S256), for
+    a login that takes it. `again`: ask once more for what was declined.
+    """
+
+    state: Secret
+    redirect_uri: str
+    scopes: frozenset[str]
+    challenge: str | None = None
+    again: bool = False
+    language: str = "en"
+
+
+class Code(msgspec.Struct, frozen=True):
+    """What came back from the dialog; single-use. `verifier`: PKCE's, which made the challenge."""
+
+    code: Secret
+    redirect_uri: str
+    verifier: Secret | None = None
+
+
+class Granted(msgspec.Struct, frozen=True):
+    """What a consent gave. `tokens.subject` is who gave it, by an id that is stable for our app.
+
+    `scopes`: what was granted, `declined`: what the provider says was not. `ids`: all ids by which
+    the provider may later speak of who consented. `name`, `email`: for people; `email` only if it
+    was granted. `targets`: scope → ids of what it was granted for, where the provider names them;
+    a scope that is missing there says nothing.
+    """
+
+    tokens: Tokens
+    scopes: frozenset[str]
+    declined: frozenset[str] = frozenset()
+    ids: frozenset[str] = frozenset()
+    targets: Mapping[str, frozenset[str]] = {}
+    name: str = ""
+    email: str | None = None
 
 
 class Refreshed(msgspec.Struct, frozen=True):
@@ -63,3 +107,53 @@ class Login(ABC):
         Raises `Retryable`, `Throttled`, `Reauthorize` (the owner must consent again) and
         `Permanent` (our own set-up is refused: an operator's fault, never the owner's).
         """
+
+
+class OAuthLogin(Login):
+    """A login to which people consent in the provider's own dialog (OAuth 2.0, RFC 6749 §4.1)."""
+
+    title: ClassVar[str]
+    """Name for people."""
+    takes_pkce: ClassVar[bool]
+    accumulates: ClassVar[bool] = True
+    """Whether tokens of a consent also have what the same person granted before; if not, what was
+    granted has to be asked for again with everything that is asked later."""
+
+    @abstractmethod
+    def consent_url(self, consent: Consent) -> str:
+        """Where the browser goes to be asked."""
+
+    @abstractmethod
+    def exchange(self, client: httpx.Client, code: Code) -> Granted:
+        """Tokens for a code: the longest-lived that the provider gives. Never repeated by itself,
+        since a code is spent by the attempt.
+
+        Raises `Reauthorize` when the code is refused (spent, expired, of another dialog), and what
+        `refresh` raises. After `OutcomeUnknown` the person begins again.
+        """
+
+    @abstractmethod
+    def carry(self, tokens: Tokens) -> httpx.Auth:
+        """What puts the token upon the calls of a client, for the provider's own hosts alone."""
+
+    @abstractmethod
+    def permissions(self, client: httpx.Client, tokens: Tokens) -> frozenset[str] | None:
+        """The scopes that the provider says are granted now; None where it has no way to tell
+        without giving another token, so that only `refresh` may. `client` carries no token.
+
+        Raises what `refresh` raises.
+        """
+
+    @abstractmethod
+    def revoke(self, client: httpx.Client, tokens: Tokens) -> None:
+        """End the consent of `tokens.subject` at the provider, with every token of it, also those
+        that other tenants hold. One that is ended already is a success. `client` carries no token.
+
+        Raises `Retryable` and `OutcomeUnknown` (again later), `Permanent` (never: also where the
+        provider has no way to end a consent, but for its owner's own hand).
+        """
+
+
+def redirect_uri(public_url: str, login: str) -> str:
+    """Where the provider sends the browser back to; registered there, and compared byte by byte."""
+    return f"{public_url.rstrip('/')}/oauth/{login}/callback"

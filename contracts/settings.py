@@ -12,13 +12,14 @@ import msgspec
 from dotenv import dotenv_values
 
 from contracts.errors import Misconfigured
+from contracts.return_urls import Place, is_loopback_host, place_of
 from contracts.tokens import parse_secret
 
 S = TypeVar("S", bound=msgspec.Struct)
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-_WEB: Final = ("public_url", "sandbox_url")
+_WEB: Final = ("public_url", "sandbox_url", "policy_url")
 _URLS: Final = (*_WEB, "database_url", "database_listen_url", "keystore_url", "broker_url")
 _ADDRESS: Final = re.compile(r"[\w.-]+:\d{1,5}")
 _OTHERS: Final = re.compile(r"GATEWAY_(TEST_.*|URL|KEY|SERVICE_.*|PORT(_.*)?)")
@@ -53,6 +54,13 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{fiel
     sandbox_url: str | None = None
     allow_networks: str | None = None
     """CIDRs, separated by commas or spaces, that calls may go to although they are not public."""
+    return_urls: str | None = None
+    """Where people may be sent back to after connecting, separated by spaces or commas; see
+    `contracts.return_urls`. None: to this machine alone, and only while we are on it as well."""
+    policy_url: str | None = None
+    """The privacy policy that the connect pages link."""
+    policy_version: str = ""
+    """Its version, recorded with every consent."""
     raw_days: int = 7
     """How many days raw deliveries are kept before their day's key is destroyed."""
     dedup_days: int = 30
@@ -68,6 +76,9 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{fiel
         if self.sandbox_url and not is_loopback(self.public_url):
             raise Misconfigured("GATEWAY_SANDBOX_URL needs a loopback GATEWAY_PUBLIC_URL")
         _ = self.allowed_networks
+        _ = self.return_places
+        if bool(self.policy_url) != bool(self.policy_version):
+            raise Misconfigured("GATEWAY_POLICY_URL and GATEWAY_POLICY_VERSION belong together")
         if self.raw_days < 1:
             raise Misconfigured("GATEWAY_RAW_DAYS must be at least 1")
         if self.worker_metrics and not _ADDRESS.fullmatch(self.worker_metrics):
@@ -85,6 +96,20 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{fiel
     def allowed_networks(self) -> tuple[Network, ...]:
         """`allow_networks`, read. Raises `Misconfigured` naming what is no network."""
         return tuple(_network(text) for text in re.findall(r"[^\s,]+", self.allow_networks or ""))
+
+    @property
+    def return_places(self) -> tuple[Place, ...]:
+        """`return_urls`, read. Raises `Misconfigured` naming what is none."""
+        return tuple(_place(text) for text in re.findall(r"[^\s,]+", self.return_urls or ""))
+
+    def may_return_to(self, url: str) -> bool:
+        """Whether people may be sent to `url`; without `return_urls` to this machine, from it."""
+        place = place_of(url)
+        if place is None:
+            return False
+        if self.return_urls is None:
+            return is_loopback(self.public_url) and is_loopback_host(place.host)
+        return any(allowed.covers(place) for allowed in self.return_places)
 
     @property
     def database(self) -> str:
@@ -147,13 +172,7 @@ def environment(path: Path = Path(".env")) -> dict[str, str]:
 
 def is_loopback(url: str) -> bool:
     """Whether `url`'s host is this machine: `localhost` or a loopback address."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_loopback_host(urlsplit(url).hostname or "")
 
 
 def _check_url(name: str, url: str | None, *, web: bool) -> None:
@@ -179,6 +198,15 @@ def _network(text: str) -> Network:
     if network.prefixlen == 0:
         raise Misconfigured(f"GATEWAY_ALLOW_NETWORKS: {text} would switch the address guard off")
     return network
+
+
+def _place(text: str) -> Place:
+    place = place_of(text)
+    if place is None or "?" in text:
+        raise Misconfigured(
+            f"GATEWAY_RETURN_URLS: {text} is not https://host/path, or http to this machine"
+        )
+    return place
 
 
 def _from_file(name: str, environ: Mapping[str, str]) -> str | None:

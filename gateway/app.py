@@ -13,6 +13,7 @@ from connectors.registry import build
 from contracts.errors import GatewayError
 from contracts.settings import Settings
 from gateway import problems
+from gateway.connect.composition import Connect
 from gateway.connecting import Connecting
 from gateway.connections import ConnectionCalls
 from gateway.consumers import ConsumerCalls
@@ -24,12 +25,14 @@ from gateway.messages import Messages
 from gateway.operations import Operation, Table
 from gateway.pages import Pages
 from gateway.parts import Parts
+from gateway.revoking import RevokeCalls
 from gateway.webhooks import PREFIX
 from storage.connections import Connections
 from storage.consumers import Consumers
 from storage.deliveries import Deliveries
 from storage.migrate import is_ready
 from storage.replays import Replays
+from storage.revocations import Revocations
 from token_vault import Vault, open_vault
 from workers.queue import Queue
 
@@ -56,10 +59,12 @@ class Edge(Starlette):
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        table = Table(_operations(parts), parts.auth, parts.metrics)
+        self.connect = Connect(parts)
+        operations = [*_operations(parts), *self.connect.operations()]
+        table = Table(operations, parts.auth, parts.metrics)
         pages = Pages(table.operations, parts.settings.public_url)
         super().__init__(
-            routes=[*table.routes(), *pages.routes()],
+            routes=[*table.routes(), *pages.routes(), *self.connect.routes()],
             lifespan=_lifespan,
             exception_handlers={
                 GatewayError: problems.of_gateway_error,
@@ -95,6 +100,7 @@ def _operations(parts: Parts) -> list[Operation]:
         *Messages(reader, log, threads).operations(),
         *ConsumerCalls(Consumers(database), log, reader, threads).operations(),
         *ConnectionCalls(connections, connecting, parts.registry, threads).operations(),
+        *RevokeCalls(connections, Revocations(database), parts.jobs, threads).operations(),
         *DeliveryCalls(Deliveries(database), Replays(database), parts.jobs, threads).operations(),
         *KeyCalls(parts.keys, parts.auth, threads).operations(),
         *Health(checks, told, threads, parts.metrics).operations(),
@@ -133,4 +139,5 @@ async def _lifespan(edge: Edge) -> AsyncIterator[None]:
             await parts.refused.keep()
         finally:
             await asyncio.to_thread(parts.nudges.stop)
+            await asyncio.to_thread(edge.connect.close)
             await asyncio.to_thread(parts.close)

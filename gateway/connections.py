@@ -8,7 +8,8 @@ from msgspec import Meta
 from starlette.responses import Response
 
 from connectors.registry import PROVIDERS, Registry
-from contracts.connector import Connector
+from contracts.connector import Connector, Receives
+from contracts.content import Content
 from contracts.errors import InvalidInput, NotFound
 from gateway.auth import require_tenant, tenant_of
 from gateway.connecting import Connected, Connecting
@@ -177,8 +178,12 @@ def _provider(connector: type[Connector], off: Mapping[str, str]) -> ProviderSta
         connector.name not in off,
         off.get(connector.name),
         [FeatureState(feature.name, list(feature.scopes)) for feature in connector.features],
-        sorted(content.type for content in connector.emits),
+        sorted(content.type for content in _emits(connector)),
     )
+
+
+def _emits(connector: type[Connector]) -> tuple[type[Content], ...]:
+    return connector.emits if issubclass(connector, Receives) else ()
 
 
 def _state(opened: Connected) -> ConnectionState:

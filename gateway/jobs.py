@@ -12,3 +12,6 @@ class Jobs(Protocol):
 
     def replay(self, replay: str) -> None:
         """A replay was ordered."""
+
+    def due(self) -> None:
+        """A row just came due."""

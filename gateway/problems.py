@@ -79,6 +79,12 @@ MEANINGS: Final = (
         "`detail` says what stands against it.",
     ),
     Meaning(
+        errors.BeingRevoked,
+        409,
+        "It is being disconnected just now",
+        "Try again in a minute.",
+    ),
+    Meaning(
         errors.LogRestored,
         409,
         "The message log was restored from a backup",

@@ -6,13 +6,20 @@ import signal
 import socket
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 import uvicorn
 
 from sandbox.app import Sandbox, build
-from sandbox.settings import BadSetting, Settings, read_pages, read_secret
+from sandbox.settings import (
+    BadSetting,
+    Settings,
+    optional_secret,
+    read_configurations,
+    read_pages,
+    read_secret,
+)
 
 GRACE_S = 5
 
@@ -45,21 +52,31 @@ def sandbox() -> None:
     """Play the outside services for the gateway, offline."""
 
 
+def secret_file(variable: str, login: str) -> Any:
+    """Return the option that names the file of a secret; its variable ends with `_FILE`."""
+    return typer.Option(
+        envvar=f"{variable}_FILE",
+        exists=True,
+        dir_okay=False,
+        help=f"File with {login}; else {variable} is read.",
+    )
+
+
+def callback(variable: str, path: str) -> Any:
+    """Return the option of a URL that a provider calls by itself."""
+    return typer.Option(envvar=variable, help=f"Default: {path} at the webhook's origin.")
+
+
 @cli.command()
-def serve(
+def serve(  # noqa: PLR0913, PLR0917 - each is an option
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8090,
     webhook_url: Annotated[
         str, typer.Option(envvar="SANDBOX_WEBHOOK_URL", help="Where webhooks are posted.")
     ] = "http://127.0.0.1:8080/webhooks/meta",
+    app_id: Annotated[str, typer.Option(envvar="META_APP_ID", help="The Meta app's id.")] = "",
     app_secret_file: Annotated[
-        Path | None,
-        typer.Option(
-            envvar="META_APP_SECRET_FILE",
-            exists=True,
-            dir_okay=False,
-            help="File with the app secret; else META_APP_SECRET is read.",
-        ),
+        Path | None, secret_file("META_APP_SECRET", "the app secret")
     ] = None,
     verify_token: Annotated[
         str, typer.Option(envvar="META_VERIFY_TOKEN", help="What the handshake sends.")
@@ -68,6 +85,31 @@ def serve(
         list[str] | None,
         typer.Option(help='A Page as ID:"Name", may be repeated; else SANDBOX_PAGES is read.'),
     ] = None,
+    instagram_app_id: Annotated[
+        str, typer.Option(envvar="INSTAGRAM_APP_ID", help="The Instagram app's id.")
+    ] = "",
+    instagram_app_secret_file: Annotated[
+        Path | None, secret_file("INSTAGRAM_APP_SECRET", "the Instagram app's secret")
+    ] = None,
+    google_client_id: Annotated[
+        str, typer.Option(envvar="GOOGLE_CLIENT_ID", help="The OAuth client's id.")
+    ] = "",
+    google_client_secret_file: Annotated[
+        Path | None, secret_file("GOOGLE_CLIENT_SECRET", "the OAuth client's secret")
+    ] = None,
+    redirect_uri: Annotated[
+        list[str] | None,
+        typer.Option(
+            envvar="SANDBOX_REDIRECT_URIS",
+            help="A redirect address registered for every login, may be repeated; else "
+            "/oauth/{login}/callback at the webhook's origin.",
+        ),
+    ] = None,
+    deauthorize_url: Annotated[str, callback("SANDBOX_DEAUTHORIZE_URL", "/meta/deauthorize")] = "",
+    data_deletion_url: Annotated[
+        str, callback("SANDBOX_DATA_DELETION_URL", "/meta/data-deletion")
+    ] = "",
+    risc_url: Annotated[str, callback("SANDBOX_RISC_URL", "/webhooks/google-risc")] = "",
 ) -> None:
     """Serve until SIGTERM or SIGINT."""
     try:
@@ -76,6 +118,20 @@ def serve(
             app_secret=read_secret(os.environ.get("META_APP_SECRET"), app_secret_file),
             verify_token=verify_token,
             pages=read_pages(page or [], os.environ.get("SANDBOX_PAGES")),
+            app_id=app_id,
+            instagram_app_id=instagram_app_id,
+            instagram_app_secret=optional_secret(
+                os.environ.get("INSTAGRAM_APP_SECRET"), instagram_app_secret_file
+            ),
+            google_client_id=google_client_id,
+            google_client_secret=optional_secret(
+                os.environ.get("GOOGLE_CLIENT_SECRET"), google_client_secret_file
+            ),
+            redirect_uris=tuple(redirect_uri or ()),
+            configurations=read_configurations(os.environ.get("SANDBOX_LOGIN_CONFIGS")),
+            deauthorize_url=deauthorize_url,
+            data_deletion_url=data_deletion_url,
+            risc_url=risc_url,
         )
     except BadSetting as error:
         raise typer.BadParameter(str(error)) from error

@@ -10,8 +10,10 @@ from starlette.routing import Route
 
 from sandbox.delivery import Postman
 from sandbox.entries import EXAMPLES, Entry
+from sandbox.facebook.state import Facebook
 from sandbox.fields import BadField, Fields, JsonObject
 from sandbox.handshake import Handshake
+from sandbox.instagram.payloads import EXAMPLES as INSTAGRAM_EXAMPLES
 from sandbox.messenger import Messenger, UnknownPage, mid_of
 from sandbox.misbehave import armed_kind, count_of
 from sandbox.people import Contact, Page
@@ -33,8 +35,11 @@ class Json(JSONResponse):
 class Api:
     """The endpoints; each turns a request into one call and the result into JSON."""
 
-    def __init__(self, messenger: Messenger, postman: Postman, handshake: Handshake) -> None:
+    def __init__(
+        self, messenger: Messenger, postman: Postman, handshake: Handshake, facebook: Facebook
+    ) -> None:
         self._messenger = messenger
+        self._facebook = facebook
         self._postman = postman
         self._handshake = handshake
 
@@ -60,20 +65,29 @@ class Api:
         ]
 
     async def list_pages(self, _request: Request) -> Response:
-        """GET: the Pages with their people."""
-        pages = [_page(page) for page in self._messenger.pages.values()]
-        return Json({"pages": pages, "webhook_url": self._handshake.webhook_url})
+        """GET: the Pages, and the Instagram accounts, with their people."""
+        every = self._messenger.pages.values()
+        pages = [_page(page) for page in every if page.object == "page"]
+        accounts = [_page(page) for page in every if page.object == "instagram"]
+        url = self._handshake.webhook_url
+        return Json({"pages": pages, "instagram": accounts, "webhook_url": url})
 
     async def add_page(self, request: Request) -> Response:
-        """POST `{id, name}`."""
-        fields = await _fields(request)
+        """POST `{id, name, business_owned?, dormant?, instagram?, managers?}`."""
+        fields = await read_fields(request)
         page_id, name = fields.text("id"), fields.text("name")
+        owned, dormant = fields.flag("business_owned"), fields.flag("dormant")
+        instagram, managers = fields.optional_text("instagram"), fields.optional_texts("managers")
         fields.finish()
-        return Json(_page(self._messenger.add_page(page_id, name)), status_code=201)
+        added = _page(self._messenger.add_page(page_id, name))
+        self._facebook.add_page(
+            page_id, name, managers, business_owned=owned, dormant=dormant, instagram=instagram
+        )
+        return Json(added, status_code=201)
 
     async def add_contact(self, request: Request) -> Response:
         """POST `{name, psid?}`."""
-        fields = await _fields(request)
+        fields = await read_fields(request)
         name, psid = fields.text("name"), fields.optional_text("psid")
         fields.finish()
         contact = self._messenger.add_contact(request.path_params["page"], name, psid)
@@ -100,7 +114,7 @@ class Api:
 
     async def burst(self, request: Request) -> Response:
         """POST `{count, text?}`: 202 `{mids}`."""
-        fields = await _fields(request)
+        fields = await read_fields(request)
         count, text = count_of(fields), fields.text("text", "Burst")
         fields.finish()
         page, psid = request.path_params["page"], request.path_params["psid"]
@@ -109,15 +123,15 @@ class Api:
 
     async def kinds(self, _request: Request) -> Response:
         """GET: every kind of event with example fields; an empty `mid` is for you to fill."""
-        return Json({"kinds": EXAMPLES})
+        return Json({"kinds": EXAMPLES, "instagram": INSTAGRAM_EXAMPLES})
 
     async def deliveries(self, request: Request) -> Response:
         """GET `?after&limit&wait`: posts changed after a revision; waits up to `wait` seconds."""
-        after = int(_number(request, "after", 0, 2**53))
-        limit = int(_number(request, "limit", 100, MOST_POSTS))
+        after = int(number_of(request, "after", 0, 2**53))
+        limit = int(number_of(request, "limit", 100, MOST_POSTS))
         log = self._postman.log
         after = after if after <= log.revision else 0  # a revision of an earlier run
-        await log.wait(after, _number(request, "wait", 0, LONGEST_WAIT_S))
+        await log.wait(after, number_of(request, "wait", 0, LONGEST_WAIT_S))
         posts = log.since(after, limit)
         revision = posts[-1].revision if posts else after
         documents = [post.document() for post in posts]
@@ -139,7 +153,7 @@ class Api:
 
     async def misbehave(self, request: Request) -> Response:
         """POST `{kind, count?}`: 202 `{armed, deliveries}`."""
-        fields = await _fields(request)
+        fields = await read_fields(request)
         kind, count = fields.text("kind"), count_of(fields)
         fields.finish()
         posts = await self._misbehave(kind, count)
@@ -228,11 +242,13 @@ async def _body(request: Request) -> JsonObject:
     return document
 
 
-async def _fields(request: Request) -> Fields:
+async def read_fields(request: Request) -> Fields:
+    """Return the fields of a JSON body. Raises `HTTPException`."""
     return Fields(await _body(request))
 
 
-def _number(request: Request, name: str, default: float, most: float) -> float:
+def number_of(request: Request, name: str, default: float, most: float) -> float:
+    """Return a number of the query, from 0 to `most`. Raises `BadField`."""
     try:
         value = float(request.query_params.get(name, default))
     except ValueError as error:

@@ -13,16 +13,40 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Host, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sandbox import graph
 from sandbox.api import Api, refused
+from sandbox.control import Control, Logins
 from sandbox.delivery import RETRY_PAUSES_S, TIME_LIMIT_S, Postman
+from sandbox.facebook import errors as graph_errors
+from sandbox.facebook import graph
+from sandbox.facebook.actions import FacebookActions
+from sandbox.facebook.dialog import FacebookDialog
+from sandbox.facebook.nodes import Nodes
+from sandbox.facebook.oauth import OAuth
+from sandbox.facebook.state import Facebook
+from sandbox.facebook.subscriptions import Subscriptions
 from sandbox.fields import BadField
+from sandbox.google import errors as google_errors
+from sandbox.google.api import GoogleApi
+from sandbox.google.dialog import GoogleDialog
+from sandbox.google.risc import SecurityEvents
+from sandbox.google.state import Google
+from sandbox.google.token import TokenEndpoints
 from sandbox.handshake import Handshake
+from sandbox.instagram.accounts import Accounts
+from sandbox.instagram.actions import InstagramActions
+from sandbox.instagram.api import InstagramApi, LoginError, login_refused
+from sandbox.instagram.dialog import InstagramDialog
 from sandbox.messenger import Messenger, UnknownPage
+from sandbox.oauth.callbacks import Callbacks
+from sandbox.oauth.calls import CallLog
+from sandbox.oauth.clock import Clock
+from sandbox.oauth.provider import Watch
+from sandbox.oauth.trouble import Troubles
+from sandbox.reach import Reach
 from sandbox.settings import Settings
 from sandbox.wirelog import WireLog
 
@@ -34,6 +58,17 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
+}
+
+
+EXCEPTION_HANDLERS = {
+    BadField: refused,
+    UnknownPage: refused,
+    HTTPException: refused,
+    graph_errors.GraphError: graph_errors.refused,
+    LoginError: login_refused,
+    google_errors.TokenError: google_errors.token_refused,
+    google_errors.ApiError: google_errors.api_refused,
 }
 
 
@@ -68,9 +103,13 @@ def build(settings: Settings, retry_pauses_s: Sequence[float] = RETRY_PAUSES_S) 
     """Return the sandbox; its background work runs from lifespan start to lifespan end."""
     client = httpx.AsyncClient(timeout=TIME_LIMIT_S, follow_redirects=False, trust_env=False)
     log = WireLog()
-    postman = Postman(client, settings.webhook_url, settings.app_secret, log, retry_pauses_s)
+    postman = Postman(client, settings.webhook_url, _secrets(settings), log, retry_pauses_s)
     handshake = Handshake(client, settings.webhook_url, settings.verify_token)
-    api = Api(Messenger(settings.pages, postman), postman, handshake)
+    logins = _logins(settings, client, postman)
+    accounts = {one.user_id: one.name for one in logins.instagram.all.values()}
+    reach = Reach(logins.facebook, logins.instagram)
+    messenger = Messenger(settings.pages, accounts, postman, reach.why_silent)
+    api = Api(messenger, postman, handshake, logins.facebook)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -84,12 +123,75 @@ def build(settings: Settings, retry_pauses_s: Sequence[float] = RETRY_PAUSES_S) 
         await client.aclose()
 
     app = Starlette(
-        routes=[*_site(), *api.routes(), *graph.ROUTES],
+        routes=[
+            *_hosts(logins),
+            *_dialogs(logins),
+            *_site(),
+            *api.routes(),
+            *Control(logins, messenger).routes(),
+            *graph.routes_last(),
+        ],
         middleware=[Middleware(SecurityHeaders)],
-        exception_handlers={BadField: refused, UnknownPage: refused, HTTPException: refused},
+        exception_handlers=EXCEPTION_HANDLERS,
         lifespan=lifespan,
     )
     return Sandbox(app, log)
+
+
+def _secrets(settings: Settings) -> dict[str, str]:
+    """What signs the deliveries of each object: Instagram's app has a secret of its own."""
+    meta, instagram = settings.app_secret, settings.instagram_app_secret
+    return {"page": meta, "permissions": meta, "instagram": instagram}
+
+
+def _logins(settings: Settings, client: httpx.AsyncClient, postman: Postman) -> Logins:
+    clock, callbacks = Clock(), Callbacks(client)
+    facebook = Facebook(settings.facebook, clock, settings.pages, settings.configurations)
+    instagram, google = Accounts(settings.instagram, clock), Google(settings.google, clock)
+    deauthorize, deletion = settings.deauthorize, settings.data_deletion
+    return Logins(
+        clock=clock,
+        facebook=facebook,
+        instagram=instagram,
+        google=google,
+        watch=Watch(CallLog(), Troubles()),
+        callbacks=callbacks,
+        facebook_actions=FacebookActions(facebook, postman, callbacks, deauthorize, deletion),
+        instagram_actions=InstagramActions(instagram, callbacks, deauthorize, deletion),
+        events=SecurityEvents(google, callbacks, settings.risc),
+    )
+
+
+def _hosts(logins: Logins) -> list[Host]:
+    """The providers' APIs: servers call them under the provider's name."""
+    room = graph.Graph(logins.facebook)
+    of_graph = [
+        *OAuth(room).routes(),
+        *Subscriptions(room).routes(),
+        *Nodes(room, logins.instagram).routes(),
+        *graph.routes_last(),
+    ]
+    instagram, tokens = InstagramApi(logins.instagram), TokenEndpoints(logins.google)
+    google, host = GoogleApi(logins.google), logins.watch.host
+    return [
+        host("graph.facebook.com", of_graph, graph_errors.trouble),
+        host("graph.instagram.com", instagram.graph_routes(), graph_errors.trouble),
+        host("api.instagram.com", instagram.token_routes(), graph_errors.trouble),
+        host("oauth2.googleapis.com", tokens.routes(), google_errors.trouble),
+        host("openidconnect.googleapis.com", tokens.userinfo_routes(), google_errors.trouble),
+        host("www.googleapis.com", google.api_routes(), google_errors.trouble),
+        host("gmail.googleapis.com", google.gmail_routes(), google_errors.trouble),
+        host("accounts.google.com", google.accounts_routes(), google_errors.trouble),
+    ]
+
+
+def _dialogs(logins: Logins) -> list[Route]:
+    """The pages to which browsers are sent, told apart by their path."""
+    return [
+        *FacebookDialog(logins.facebook).routes(),
+        *InstagramDialog(logins.instagram).routes(),
+        *GoogleDialog(logins.google).routes(),
+    ]
 
 
 def _site() -> list[Route | Mount]:

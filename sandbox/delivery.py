@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 import zlib
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 
 import httpx
 
@@ -32,14 +32,15 @@ class Postman:
 
     A contact's posts go one after the other until one fails; that one is then tried again on its
     own while later ones pass it, so order is not kept over failures, as with Meta. A delivery that
-    Meta did not sign (forged, unsigned) comes from a stranger and is tried once.
+    Meta did not sign (forged, unsigned) comes from a stranger and is tried once. `secrets`: the
+    app secret that signs deliveries of each object.
     """
 
     def __init__(
         self,
         client: httpx.AsyncClient,
         webhook_url: str,
-        app_secret: str,
+        secrets: Mapping[str, str],
         log: WireLog,
         retry_pauses_s: Sequence[float] = RETRY_PAUSES_S,
     ) -> None:
@@ -47,7 +48,7 @@ class Postman:
         self.misbehaviour = Misbehaviour()
         self._client = client
         self._webhook_url = webhook_url
-        self._app_secret = app_secret
+        self._secrets = secrets
         self._retry_pauses_s = retry_pauses_s
         self._lanes: list[asyncio.Queue[Post]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -75,8 +76,13 @@ class Postman:
             await self.release()
         self.misbehaviour.arm(kind, count)
 
-    async def submit(self, entry: Entry) -> Post:
-        """Send an entry, or what the armed misbehaviour makes of it; waits while a lane is full."""
+    async def submit(self, entry: Entry, silent: str | None = None) -> Post:
+        """Send an entry, or what the armed misbehaviour makes of it; waits while a lane is full.
+
+        `silent`: why the provider tells nobody of it.
+        """
+        if silent is not None:
+            return self._untold(entry, silent)
         post = self.log.add((entry,), self._next_signature())
         if self.misbehaviour.take("drop"):
             post.note = "never sent"
@@ -92,6 +98,12 @@ class Postman:
                 await self.repeat(post, f"#{post.id} once more")
         return post
 
+    async def send(self, entries: tuple[Entry, ...]) -> Post:
+        """Send entries of one object in one POST."""
+        post = self.log.add(entries, self._next_signature())
+        await self._enqueue(post)
+        return post
+
     async def repeat(self, post: Post, note: str | None = None) -> Post:
         """Send the same bytes again, as a delivery of its own."""
         note = note or f"#{post.id} again"
@@ -104,14 +116,14 @@ class Postman:
         return [await self.repeat(post) for post in self.log.sent(count)]
 
     async def rebatch(self, count: int) -> list[Post]:
-        """Send the entries of the last `count` posts again, together in one POST."""
-        posts = self.log.sent(count)
-        if not posts:
-            return []
-        entries = tuple(entry for post in posts for entry in post.entries)
-        batch = self.log.add(entries, note="again: " + ", ".join(f"#{post.id}" for post in posts))
-        await self._enqueue(batch)
-        return [batch]
+        """Send the entries of the last `count` posts again, in one POST for each object."""
+        batches = []
+        for posts in _by_object(self.log.sent(count)):
+            entries = tuple(entry for post in posts for entry in post.entries)
+            note = "again: " + ", ".join(f"#{post.id}" for post in posts)
+            batches.append(self.log.add(entries, note=note))
+            await self._enqueue(batches[-1])
+        return batches
 
     async def release(self) -> list[Post]:
         """Send what is held, in reverse or together as it was armed, and hold no more."""
@@ -119,11 +131,16 @@ class Postman:
         self.misbehaviour.arm("gather", 0)
         held, self._held = self._held, []
         if held and self._held_for == "gather":
-            return [await self._send_together(held)]
+            return [await self._send_together(posts) for posts in _by_object(held)]
         for post in reversed(held):
             post.note = "out of order"
             await self._enqueue(post)
         return held
+
+    def _untold(self, entry: Entry, why: str) -> Post:
+        post = self.log.add((entry,), note=f"never sent: {why}")
+        self.log.touch(post, "dropped")
+        return post
 
     def _next_signature(self) -> Signature:
         if self.misbehaviour.take("forge"):
@@ -171,7 +188,8 @@ class Postman:
         self.log.touch(post, "lost")
 
     async def _attempt(self, post: Post) -> bool:
-        headers = signature_headers(post.signature, self._app_secret, post.body)
+        secret = self._secrets[post.entries[0].object]
+        headers = signature_headers(post.signature, secret, post.body)
         post.header = headers.get(SIGNATURE_HEADER)
         self.log.touch(post, "sending")
         attempt = await self._call(post.body, HEADERS | headers)
@@ -204,3 +222,11 @@ class Postman:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _by_object(posts: Sequence[Post]) -> list[list[Post]]:
+    """Posts of one object together, since a delivery names one: Pages, Instagram, permissions."""
+    found: dict[str, list[Post]] = {}
+    for post in posts:
+        found.setdefault(post.entries[0].object, []).append(post)
+    return list(found.values())

@@ -4,15 +4,19 @@ Envelope: Graph API, "Webhooks, getting started"; `messaging` and `standby` coun
 `changes` seconds.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sandbox.fields import BadField, Fields, JsonObject
+from sandbox.fields import BadField, Fields, JsonObject, present
+from sandbox.instagram import payloads as instagram
 from sandbox.payloads import KINDS, Scene, new_mid
 
 Channel = Literal["messaging", "standby", "changes"]
 
-WIRE_NAMES = {"echo": "message", "template_coupon": "template"}
+Object = Literal["page", "instagram", "permissions"]
+
+WIRE_NAMES = {"echo": "message", "unsend": "message", "template_coupon": "template"}
 WITHOUT_SENDER = ("app_roles", "policy_enforcement")
 FROM_PAGE = ("echo",)
 
@@ -42,7 +46,11 @@ EXAMPLES: dict[str, JsonObject] = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One `entry` of a delivery; it holds one item, as Messenger's do."""
+    """One `entry` of a delivery; it holds one item, as Messenger's do.
+
+    `entry_id`, where it is another one than the Page's; `uid`, the person of a change of
+    permissions.
+    """
 
     page: str
     psid: str
@@ -50,16 +58,20 @@ class Entry:
     channel: Channel
     time: int
     item: JsonObject
+    object: Object = "page"
+    entry_id: str | None = None
+    uid: str | None = None
 
     def document(self) -> JsonObject:
         """Return the entry as it goes over the wire."""
-        page = "0" if self.channel == "changes" else self.page
-        return {"id": page, "time": self.time, self.channel: [self.item]}
+        entry_id = self.page if self.entry_id is None else self.entry_id
+        head = {"id": entry_id, **present(uid=self.uid), "time": self.time}
+        return {**head, self.channel: [self.item]}
 
 
 def envelope(entries: tuple[Entry, ...]) -> JsonObject:
-    """Return a delivery: several entries, of several Pages, may share one."""
-    return {"object": "page", "entry": [entry.document() for entry in entries]}
+    """Return a delivery: several entries may share one, of several Pages but of one object."""
+    return {"object": entries[0].object, "entry": [entry.document() for entry in entries]}
 
 
 def entry_of(kind: str, scene: Scene, fields: Fields) -> Entry:
@@ -74,7 +86,16 @@ def entry_of(kind: str, scene: Scene, fields: Fields) -> Entry:
     item = _ends(kind, scene) | {"timestamp": timestamp} | _content(kind, scene, fields, standby)
     fields.finish()
     channel: Channel = "standby" if standby else "messaging"
-    return Entry(scene.page, scene.psid, kind, channel, scene.now_ms, item)
+    return Entry(scene.page, scene.psid, kind, channel, scene.now_ms, item, scene.object)
+
+
+def permission_change(
+    person: str, permission: str, verb: str, target_ids: Sequence[str], seconds: int
+) -> Entry:
+    """Return the entry that tells of a permission of a person (object `permissions`)."""
+    value: JsonObject = {"verb": verb, "target_ids": list(target_ids)}
+    item: JsonObject = {"field": permission, "value": value}
+    return Entry(person, person, "permissions", "changes", seconds, item, "permissions", uid=person)
 
 
 def _ends(kind: str, scene: Scene) -> JsonObject:
@@ -89,9 +110,12 @@ def _ends(kind: str, scene: Scene) -> JsonObject:
 def _content(kind: str, scene: Scene, fields: Fields, standby: bool) -> JsonObject:
     if kind == "unknown":
         return {fields.text("name", "hologram"): fields.optional_object("value") or {}}
-    if kind not in KINDS:
-        raise BadField(f"kind must be one of {', '.join(EXAMPLES)}")
-    content = KINDS[kind](scene, fields)
+    kinds, examples = (
+        (instagram.KINDS, instagram.EXAMPLES) if scene.object == "instagram" else (KINDS, EXAMPLES)
+    )
+    if kind not in kinds:
+        raise BadField(f"kind must be one of {', '.join(examples)}")
+    content = kinds[kind](scene, fields)
     if standby and kind == "postback":
         del content["payload"]
     return {WIRE_NAMES.get(kind, kind): content}
@@ -108,4 +132,6 @@ def _dashboard_test(scene: Scene, fields: Fields) -> Entry:
     }
     fields.finish()
     item: JsonObject = {"field": "messages", "value": value}
-    return Entry(scene.page, scene.psid, "dashboard_test", "changes", seconds, item)
+    return Entry(
+        scene.page, scene.psid, "dashboard_test", "changes", seconds, item, scene.object, "0"
+    )

@@ -29,12 +29,22 @@ class Messenger:
     def __init__(
         self,
         pages: Mapping[str, str],
+        accounts: Mapping[str, str],
         postman: Postman,
+        why_silent: Callable[[Entry], str | None],
         clock_ms: Callable[[], int] = milliseconds,
     ) -> None:
+        """`pages`, and Instagram `accounts`, as id → name; `why_silent` tells why nobody hears."""
+        self._at_first = (pages, accounts)
+        self._postman, self._why_silent, self._clock_ms = postman, why_silent, clock_ms
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every conversation, and what was added since the start."""
+        pages, accounts = self._at_first
         self.pages = {page_id: page_with_people(page_id, name) for page_id, name in pages.items()}
-        self._postman = postman
-        self._clock_ms = clock_ms
+        for account_id, name in accounts.items():
+            self.add_account(account_id, name)
 
     def page(self, page_id: str) -> Page:
         """Return a Page, or raise UnknownPage."""
@@ -45,7 +55,7 @@ class Messenger:
     def contact(self, page_id: str, psid: str) -> Contact:
         """Return a contact of a Page; an unknown PSID becomes one."""
         page = self.page(page_id)
-        return page.contact(_digits(psid, "psid"))
+        return page.contact(digits(psid, "psid"))
 
     def add_page(self, page_id: str, name: str) -> Page:
         """Add a Page with the usual people, or rename one that is there."""
@@ -54,13 +64,17 @@ class Messenger:
         elif len(self.pages) >= PAGES_KEPT:
             raise BadField(f"the sandbox keeps at most {PAGES_KEPT} Pages")
         else:
-            self.pages[page_id] = page_with_people(_digits(page_id, "id"), name)
+            self.pages[page_id] = page_with_people(digits(page_id, "id"), name)
         return self.pages[page_id]
+
+    def add_account(self, account_id: str, name: str) -> None:
+        """Add an Instagram account with the usual people."""
+        self.pages[account_id] = page_with_people(account_id, name, kind="instagram")
 
     def add_contact(self, page_id: str, name: str, psid: str | None) -> Contact:
         """Add a person to a Page; without a PSID they get a stable one."""
         page = self.page(page_id)
-        contact = Contact(_digits(psid or psid_for(page_id, name), "psid"), name)
+        contact = Contact(digits(psid or psid_for(page_id, name), "psid"), name)
         if contact.psid in page.contacts:
             page.contacts[contact.psid].name = name
             return page.contacts[contact.psid]
@@ -72,9 +86,10 @@ class Messenger:
     ) -> tuple[Entry, Post]:
         """Let an event of `kind` happen: send its webhook and show it in the conversation."""
         conversation = self.contact(page_id, psid).conversation
-        scene = Scene(page_id, psid, self._clock_ms(), media_url, conversation)
+        kind_of_page = self.page(page_id).object
+        scene = Scene(page_id, psid, self._clock_ms(), media_url, conversation, kind_of_page)
         entry = entry_of(kind, scene, Fields(given))
-        post = await self._postman.submit(entry)
+        post = await self._postman.submit(entry, self._why_silent(entry))
         conversation.apply(entry.item, post.id, entry.time)
         return entry, post
 
@@ -98,7 +113,8 @@ def mid_of(entry: Entry) -> str | None:
     return None
 
 
-def _digits(value: str, name: str) -> str:
+def digits(value: str, name: str) -> str:
+    """Return `value` if it is an id as Meta's are. Raises `BadField` naming the field."""
     if not (value.isascii() and value.isdecimal() and len(value) <= MOST_DIGITS):
         raise BadField(f"{name} must be 1 to {MOST_DIGITS} digits")
     return value

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sandbox.attachments import attachment
 from sandbox.fields import BadField, Fields, JsonObject, present
-from sandbox.people import Conversation
+from sandbox.people import Conversation, Object
 
 PAGE_INBOX_APP_ID = 26390203743090
 MOST_EDITS = 5
@@ -31,13 +31,17 @@ def new_mid() -> str:
 
 @dataclass(frozen=True)
 class Scene:
-    """Who writes to whom, when (milliseconds), and what was written before."""
+    """Who writes to whom, when (milliseconds), and what was written before.
+
+    `page` is the id of a Page or of an Instagram account, as `object` says.
+    """
 
     page: str
     psid: str
     now_ms: int
     media_url: str
     conversation: Conversation
+    object: Object = "page"
 
 
 def _message(scene: Scene, fields: Fields) -> JsonObject:

@@ -13,6 +13,8 @@ BUBBLES_KEPT = 500
 CONTACTS_KEPT = 10_000
 
 Author = Literal["contact", "page", "note"]
+Object = Literal["page", "instagram"]
+"""To what one writes, as webhooks name it."""
 
 
 @dataclass
@@ -43,7 +45,9 @@ class Conversation:
     def apply(self, item: Mapping[str, object], delivery: int, at_ms: int) -> None:
         """Show what an item of a webhook did to the conversation."""
         message = cast(JsonObject | None, item.get("message"))
-        if message is not None:
+        if message is not None and message.get("is_deleted"):
+            self._unsend(message)
+        elif message is not None:
             self.bubbles.append(_bubble(message, delivery, at_ms))
         elif "message_edit" in item:
             self._edit(cast(JsonObject, item["message_edit"]))
@@ -51,6 +55,11 @@ class Conversation:
             self._react(cast(JsonObject, item["reaction"]))
         else:
             self.bubbles.append(Bubble(None, "note", note_on(item), at_ms, delivery))
+
+    def _unsend(self, message: JsonObject) -> None:
+        bubble = self.find(str(message["mid"]))
+        if bubble is not None:
+            bubble.text, bubble.attachments = "Message unsent", []
 
     def _edit(self, edit: JsonObject) -> None:
         bubble = self.find(str(edit["mid"]))
@@ -99,11 +108,12 @@ class Contact:
 
 @dataclass
 class Page:
-    """A Facebook Page and the people who write to it."""
+    """A Facebook Page, or an Instagram account, and the people who write to it."""
 
     id: str
     name: str
     contacts: dict[str, Contact] = field(default_factory=dict)
+    object: Object = "page"
 
     def contact(self, psid: str) -> Contact:
         """Return the contact; someone not seen before becomes one, as on the real platform."""
@@ -124,9 +134,11 @@ def psid_for(page_id: str, name: str) -> str:
     return str(10**15 + int.from_bytes(digest[:8], "big") % (9 * 10**15))
 
 
-def page_with_people(page_id: str, name: str, people: Iterable[str] = CONTACT_NAMES) -> Page:
-    """Return a Page to which the given people can write."""
-    page = Page(page_id, name)
+def page_with_people(
+    page_id: str, name: str, people: Iterable[str] = CONTACT_NAMES, kind: Object = "page"
+) -> Page:
+    """Return a Page, or an Instagram account, to which the given people can write."""
+    page = Page(page_id, name, object=kind)
     for person in people:
         page.add(Contact(psid_for(page_id, person), person))
     return page

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from connectors.registry import PROVIDERS
-from contracts.connector import Connector
+from contracts.connector import Connector, Receives
 
 README: Final = Path(__file__).parents[1] / "README.md"
 BEGIN: Final = "<!-- connectors:begin · made by scripts/connector_table.py -->\n"
@@ -49,7 +49,8 @@ def _row(connector: type[Connector]) -> str:
         f"{feature.name}: {', '.join(f'`{scope}`' for scope in feature.scopes)}"
         for feature in connector.features
     )
-    types = " ".join(f"`{content.type}`" for content in connector.emits)
+    emits = connector.emits if issubclass(connector, Receives) else ()
+    types = " ".join(f"`{content.type}`" for content in emits) or "none yet"
     cells = (f"{connector.title} (`{connector.name}`)", connector.channel, features, types)
     return f"| {' | '.join(cells)} |\n"
 

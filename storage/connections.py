@@ -23,7 +23,9 @@ _ADD_LOCK: Final = 7_215_005
 class Connection(NamedTuple):
     """A connection's row. `account` is a keyed hash; `sealed` holds what is readable by the
     tenant's key: the account's id at the provider and its name. It receives what came in from
-    `receives_from_ms` on.
+    `receives_from_ms` on. `features`: those chosen (none: made by hand, nobody chose), `missing`:
+    those of them that do not work now. `causes`: what is wrong with it, by kind, in words; its
+    status and `status_reason` follow from them (`workers.standing`).
     """
 
     id: str
@@ -36,6 +38,9 @@ class Connection(NamedTuple):
     created_at_ms: int
     changed_at_ms: int
     receives_from_ms: int
+    features: Sequence[str] = ()
+    missing: Sequence[str] = ()
+    causes: Mapping[str, str] = {}
 
 
 class Grant(NamedTuple):
@@ -43,7 +48,8 @@ class Grant(NamedTuple):
 
     `version` counts their changes. `refusal` says why the provider takes them no more, until the
     owner consents again. `asked_at_ms`: a refresh that may spend the refresh token was begun then,
-    and its answer is not here.
+    and its answer is not here. `declined`: scopes that were asked for and not given. `person`:
+    whose it is in the whole deployment, None for a token brought by hand.
     """
 
     id: str
@@ -58,6 +64,8 @@ class Grant(NamedTuple):
     obtained_at_ms: int | None = None
     refusal: str = ""
     asked_at_ms: int | None = None
+    declined: Sequence[str] = ()
+    person: bytes | None = None
 
 
 class Granted(NamedTuple):
@@ -178,7 +186,9 @@ class Connections:
                 found.setdefault(id_, []).append(Granted(frozenset(scopes), expires, obtained))
         return {id_: _together(several) for id_, several in found.items()}
 
-    def set_status(self, connection_id: str, status: str, reason: str) -> None:
+    def set_status(
+        self, connection_id: str, status: str, reason: str, causes: Mapping[str, str] | None = None
+    ) -> None:
         """Change the status, holding off every drain that writes for it. Raises `NotFound`."""
         with self._database.write() as connection:
             locked = (
@@ -191,6 +201,7 @@ class Connections:
             values: dict[str, Any] = {
                 "status": status,
                 "status_reason": reason,
+                "causes": causes or {},
                 "changed_at_ms": now_ms(),
             }
             connection.execute(

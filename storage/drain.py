@@ -24,7 +24,7 @@ from storage.schema import (
     run_keys,
     unrouted,
 )
-from storage.turns import RECEIVING, Append, Deferred, PutOff, StoredItem, Turn, Written
+from storage.turns import Append, Deferred, PutOff, StoredItem, Turn, Written
 
 
 class DrainStore:
@@ -129,7 +129,7 @@ class DrainStore:
         with one_trip(connection):
             if turn.leases:
                 moved = move_marks(connection, turn.leases, turn.marks, release=turn.release)
-            live = self._sql.share_connections(connection, ids, RECEIVING) if ids else ()
+            live = self._sql.share_connections(connection, ids, turn.statuses) if ids else ()
             erased = self._sql.erased(connection, whom) if whom else ()
         if turn.leases:
             check_fences(turn.leases, moved)

@@ -2,12 +2,13 @@
 
 A row belongs to one worker at a time: taking it moves its time on by a lease and leaves a random
 ticket, and only who has the ticket finishes it. A worker that dies leaves a row that comes due
-again when the lease is over. What a search costs depends on what is due, not on what exists.
+again when the lease is over; a row that keeps killing its workers is left alone for longer each
+time (`DueRows.suspect`). What a search costs depends on what is due, not on what exists.
 """
 
 import random
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -19,13 +20,17 @@ from storage.schema import due
 
 LEASE_S: Final = 60.0
 """How long a taken row is its taker's: longer than any job on it may take, calls included."""
+SUSPECT_S: Final = (120.0, 240.0, 3600.0)
+"""The same for a row whose last holder crashed, by how many did so one after the other: if this one
+crashes as well, nobody takes the row for so long. A crash for which the row is not to blame costs
+little; one that kills each worker kills one an hour in the end."""
 _LONGEST_ERROR: Final = 300
 
 
 class Taken(NamedTuple):
-    """A row that is ours. `due_at_ms` is when it was due (or, when `broken`, when the lease of a
-    holder ran out who crashed or was too slow), `attempts` how often it failed since it last
-    succeeded.
+    """A row that is ours. `due_at_ms` is when it was due (or when the lease of a holder ran out),
+    `attempts` how often it failed since it last succeeded, `crashes` how many holders in a row, up
+    to now, left it without an end: they crashed, or were too slow.
     """
 
     kind: str
@@ -33,7 +38,7 @@ class Taken(NamedTuple):
     ticket: int
     due_at_ms: int | None
     attempts: int
-    broken: bool
+    crashes: int
 
 
 class Standing(NamedTuple):
@@ -83,7 +88,14 @@ class DueRows:
         else:
             rows = self._take_in_steps(which, asked, ticket)
         return [
-            Taken(kind, row.key, ticket, row.due_at_ms, row.attempts, row.ticket is not None)
+            Taken(
+                kind,
+                row.key,
+                ticket,
+                row.due_at_ms,
+                row.attempts,
+                row.crashes + (row.ticket is not None),
+            )
             for row in rows
         ]
 
@@ -106,6 +118,30 @@ class DueRows:
             connection.execute(mine.values(ticket=ticket, due_at_ms=until))
             return rows
 
+    def suspect(self, taken: Taken) -> float:
+        """Before the job of a row with `crashes`, on disk when it returns: it is begun once more,
+        and the row is ours for longer. Returns for how many seconds. Raises `LeaseLost`.
+        """
+        lease_s = SUSPECT_S[min(taken.crashes, len(SUSPECT_S)) - 1]
+        values = {
+            "due_at_ms": self._database.clock_ms() + int(lease_s * 1000),
+            "crashes": taken.crashes,
+            "last_error": f"crashed its worker, or took too long: {taken.crashes} times in a row",
+        }
+        with self._database.write() as connection:
+            _update(connection, taken, values)
+        return lease_s
+
+    def give_back(self, taken: Taken, pause_s: float) -> None:
+        """Not begun; due again after `pause_s` seconds, as it was. A lost row is left alone."""
+        values = {
+            "ticket": None,
+            "due_at_ms": self._database.clock_ms() + int(pause_s * 1000),
+            "crashes": taken.crashes,
+        }
+        with self._database.write() as connection:
+            connection.execute(sa.update(due).where(*_ours(taken)).values(values))
+
     def standing(self, kind: str, key: str) -> Standing | None:
         """How a row stands now, or None when there is none."""
         wait = due.c.due_at_ms - self._database.clock_ms()
@@ -122,6 +158,12 @@ class DueRows:
         with self._database.write() as connection:
             schedule(connection, kind, key, due_at_ms)
 
+    def schedule_all(self, kind: str, times: Mapping[str, int]) -> None:
+        """Have many rows come due, by key."""
+        with self._database.write() as connection:
+            for key in sorted(times):
+                schedule(connection, kind, key, times[key])
+
     def finish(self, taken: Taken, due_at_ms: int | None) -> None:
         """Done; due again then, or not by itself. Raises `LeaseLost`."""
         with self._database.write() as connection:
@@ -133,6 +175,7 @@ class DueRows:
             "ticket": None,
             "due_at_ms": self._database.clock_ms() + int(pause_s * 1000),
             "attempts": taken.attempts + 1,
+            "crashes": 0,
             "last_error": error[:_LONGEST_ERROR],
         }
         with self._database.write() as connection:
@@ -146,7 +189,7 @@ class DueRows:
 
 def schedule(connection: sa.Connection, kind: str, key: str, due_at_ms: int) -> None:
     """Within a transaction: have a row come due then. Who is at it just now has lost it, since what
-    it knows is older.
+    it knows is older. That a row has killed its workers is not forgotten.
     """
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     fresh = {"due_at_ms": due_at_ms, "ticket": None, "attempts": 0, "last_error": ""}
@@ -158,8 +201,8 @@ def finish(connection: sa.Connection, taken: Taken, due_at_ms: int | None) -> No
     """Within a transaction, as its first step: the row is done, and due again then (None: not by
     itself). Raises `LeaseLost`.
     """
-    fresh = {"due_at_ms": due_at_ms, "ticket": None, "attempts": 0, "last_error": ""}
-    _update(connection, taken, fresh)
+    ended = {"ticket": None, "attempts": 0, "crashes": 0, "last_error": ""}
+    _update(connection, taken, {"due_at_ms": due_at_ms, **ended})
 
 
 def check(connection: sa.Connection, taken: Taken) -> None:
@@ -167,6 +210,13 @@ def check(connection: sa.Connection, taken: Taken) -> None:
     commit. Raises `LeaseLost`.
     """
     _update(connection, taken, {"ticket": taken.ticket})
+
+
+def renew(connection: sa.Connection, taken: Taken, until_ms: sa.ColumnElement[int]) -> None:
+    """Within a transaction, as its first step: the row stays ours until then, for a job of several
+    calls. Raises `LeaseLost`.
+    """
+    _update(connection, taken, {"due_at_ms": until_ms})
 
 
 def _update(connection: sa.Connection, taken: Taken, values: dict[str, Any]) -> None:
@@ -184,9 +234,9 @@ def _ours(taken: Taken) -> list[sa.ColumnElement[bool]]:
 _RIPE: Final = "kind = :kind AND due_at_ms <= (SELECT {clock}) ORDER BY due_at_ms LIMIT :n"
 _FREE: Final = """
 kind = :kind AND key = :key
-AND ((ticket IS NULL AND attempts = 0) OR due_at_ms <= (SELECT {clock})) LIMIT :n
+AND ((ticket IS NULL AND attempts = 0 AND crashes = 0) OR due_at_ms <= (SELECT {clock})) LIMIT :n
 """
-_LOOK: Final = "SELECT key, ticket, due_at_ms, attempts FROM due WHERE {which}"
+_LOOK: Final = "SELECT key, ticket, due_at_ms, attempts, crashes FROM due WHERE {which}"
 _TAKE: Final = """
 WITH quick AS MATERIALIZED (
     SELECT set_config('synchronous_commit', 'off', true)
@@ -195,7 +245,7 @@ WITH quick AS MATERIALIZED (
 ), taken AS (
     UPDATE due SET ticket = :taken, due_at_ms = {clock} + :lease
     FROM ripe, quick WHERE due.kind = :kind AND due.key = ripe.key
-    RETURNING ripe.key, ripe.ticket, ripe.due_at_ms, due.attempts
+    RETURNING ripe.key, ripe.ticket, ripe.due_at_ms, due.attempts, due.crashes
 )
 SELECT * FROM taken ORDER BY due_at_ms
 """

@@ -10,7 +10,9 @@ from storage.schema import escrow
 
 
 class InEscrow(NamedTuple):
-    """A grant's token, sealed to the escrow key of `day`; to be used before `until_ms`."""
+    """A grant's tokens, sealed to the escrow key of `day`; to be used before `until_ms`, by the
+    revocation that they are kept for.
+    """
 
     id: str
     tenant: str
@@ -20,6 +22,7 @@ class InEscrow(NamedTuple):
     sealed: bytes
     created_at_ms: int
     until_ms: int
+    revocation: str
 
 
 class EscrowStore:
@@ -35,17 +38,17 @@ class EscrowStore:
         with self._database.write() as connection:
             connection.execute(sa.insert(escrow).values(new._asdict()))
 
-    def of_grant(self, tenant: str, grant: str, at_ms: int) -> Sequence[InEscrow]:
-        """What is in escrow of a grant and not over at `at_ms`, oldest first."""
-        its = (escrow.c.tenant == tenant, escrow.c.grant == grant, escrow.c.until_ms > at_ms)
+    def of_revocation(self, revocation: str, at_ms: int) -> Sequence[InEscrow]:
+        """What is kept for a revocation and not over at `at_ms`, oldest first."""
+        its = (escrow.c.revocation == revocation, escrow.c.until_ms > at_ms)
         query = sa.select(escrow).where(*its).order_by(escrow.c.created_at_ms, escrow.c.id)
         with self._database.read() as connection:
             return [InEscrow(*row) for row in connection.execute(query)]
 
-    def remove(self, id: str) -> None:  # noqa: A002
-        """The saga is done with it. Repeatable."""
+    def drop(self, revocation: str) -> None:
+        """The saga is done with what was kept for it. Repeatable."""
         with self._database.write() as connection:
-            connection.execute(sa.delete(escrow).where(escrow.c.id == id))
+            connection.execute(sa.delete(escrow).where(escrow.c.revocation == revocation))
 
     def drop_over(self, at_ms: int) -> int:
         """Remove what is over at `at_ms`; how many that were."""

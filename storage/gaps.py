@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple
 
 import sqlalchemy as sa
@@ -11,14 +11,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 from storage.database import Database
 from storage.schema import gaps
 
-Reason = Literal["refused", "restored"]
+Reason = Literal["refused", "restored", "unsubscribed"]
 
 
 class Gap(NamedTuple):
     """A span, Unix milliseconds, of the connections with `route` (a keyed hash), or of all (None).
 
     `refused`: the edge answered 503 while its store was away. `restored`: the database came from a
-    backup, and what was logged after it is gone.
+    backup, and what was logged after it is gone. `unsubscribed`: the provider delivered nothing, or
+    not all of it, for some of that time.
     """
 
     id: str
@@ -44,14 +45,12 @@ class Gaps:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._insert = postgresql.insert if database.is_postgresql else sqlite.insert
 
     def add(self, found: Sequence[Gap]) -> None:
         """Store; the same gap twice is one."""
-        rows = [row._asdict() for row in sorted(set(found))]
-        if rows:
+        if found:
             with self._database.write() as connection:
-                connection.execute(self._insert(gaps).on_conflict_do_nothing(), rows)
+                put(connection, found)
 
     def announce_all(self, from_ms: int, until_ms: int, reason: Reason) -> None:
         """A gap of every connection."""
@@ -68,3 +67,10 @@ class Gaps:
         """Forget a gap whose messages are logged."""
         with self._database.write() as connection:
             connection.execute(sa.delete(gaps).where(gaps.c.id == gap_id))
+
+
+def put(connection: sa.Connection, found: Collection[Gap]) -> None:
+    """Within a transaction: store; the same gap twice is one."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    rows = [row._asdict() for row in sorted(set(found))]
+    connection.execute(dialect.insert(gaps).on_conflict_do_nothing(), rows)

@@ -15,8 +15,8 @@ from storage.schema import connection_grants, connections, grants
 REFRESH: Final = "refresh"
 """The kind of a grant's due row; its key is the grant's id."""
 
-TOKEN_REASON: Final = "token: "  # noqa: S105 - the beginning of a sentence
-"""How the reason begins when a connection is degraded for its token alone."""
+RECONCILE: Final = "reconcile"
+"""The kind of a connection's due row, by which it is looked at; its key is the connection's id."""
 
 
 class Renewal(NamedTuple):
@@ -31,12 +31,15 @@ class Renewal(NamedTuple):
 
 
 class Turned(NamedTuple):
-    """A connection that takes another status; it must still have the one that it was read with."""
+    """A connection with which something else is wrong than before, and what follows from it. It
+    must still be as it was read, `was`.
+    """
 
-    connection: str
-    was: str
+    was: Connection
     becomes: str
     reason: str
+    causes: Mapping[str, str]
+    missing: Sequence[str]
 
 
 class Grants:
@@ -69,26 +72,12 @@ class Grants:
         Whatever was refused before is over. A worker looks at it at once: it finds out when it is
         due, and says of connections that needed it that they work again.
         """
-        dialect = postgresql if self._database.is_postgresql else sqlite
-        fresh = {
-            "scopes": grant.scopes,
-            "sealed": grant.sealed,
-            "expires_at_ms": grant.expires_at_ms,
-            "obtained_at_ms": grant.obtained_at_ms,
-            "refusal": "",
-            "asked_at_ms": None,
-        }
-        row = dialect.insert(grants).values({**grant._asdict(), **fresh})
-        newer = {**fresh, "version": grants.c.version + 1}
-        link = dialect.insert(connection_grants).on_conflict_do_nothing()
         with self._database.write() as connection:
             due.schedule(connection, REFRESH, grant.id, now_ms())
             # before the grant, as everywhere: who revokes or erases them holds them first
             locked = sa.select(connections.c.id).where(connections.c.id.in_(carries))
             connection.execute(locked.order_by(connections.c.id).with_for_update(read=True)).all()
-            connection.execute(row.on_conflict_do_update(index_elements=["id"], set_=newer))
-            for carried in sorted(carries):
-                connection.execute(link.values(connection=carried, grant=grant.id))
+            consented(connection, grant, carries)
 
     def carried(self, grant_id: str) -> Sequence[Connection]:
         """The connections of a grant, in order of their ids."""
@@ -108,34 +97,60 @@ class Grants:
         with self._database.read() as connection:
             return [*connection.scalars(query.order_by(table.c.grant))]
 
-    def refused_beside(self, grant_id: str, ids: Collection[str]) -> frozenset[str]:
-        """Those of the connections `ids` that another grant, which is refused, carries as well."""
+    def of_connection(self, connection_id: str) -> Sequence[Grant]:
+        """The grants that carry a connection, in order of their ids."""
         query = (
-            sa.select(connection_grants.c.connection)
-            .join(grants, connection_grants.c.grant == grants.c.id)
-            .where(
-                connection_grants.c.connection.in_(ids),
-                grants.c.id != grant_id,
-                grants.c.refusal != "",
-            )
+            sa.select(grants)
+            .join(connection_grants, connection_grants.c.grant == grants.c.id)
+            .where(connection_grants.c.connection == connection_id)
+            .order_by(grants.c.id)
         )
         with self._database.read() as connection:
-            return frozenset(connection.scalars(query))
+            return [Grant(*row) for row in connection.execute(query)]
 
     def asking(self, taken: due.Taken, grant: Grant) -> None:
         """Note, before the call, that a refresh which may spend the refresh token is begun: if its
         answer is lost, it is known why the next one is refused. Raises `LeaseLost`.
         """
+        self._note(taken, grant, now_ms())
+
+    def answered(self, taken: due.Taken, grant: Grant) -> None:
+        """After `asking`: the provider said no without touching the refresh token. What `grant`
+        said before of an earlier answer that was lost holds again. Raises `LeaseLost`.
+        """
+        self._note(taken, grant, grant.asked_at_ms)
+
+    def _note(self, taken: due.Taken, grant: Grant, asked_at_ms: int | None) -> None:
         with self._database.write() as connection:
             due.check(connection, taken)
-            same = sa.update(grants).where(*_unchanged(grant.id, grant.version))
-            if connection.execute(same.values(asked_at_ms=now_ms())).rowcount != 1:
-                raise LeaseLost(f"grant {grant.id} has changed")
+            change_grant(connection, grant.id, grant.version, {"asked_at_ms": asked_at_ms})
+
+
+def consented(connection: sa.Connection, grant: Grant, carries: Collection[str]) -> None:
+    """Within a transaction that holds the connections: store a grant as `Grants.consented` does."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    fresh = {
+        "scopes": grant.scopes,
+        "declined": grant.declined,
+        "person": grant.person,
+        "sealed": grant.sealed,
+        "expires_at_ms": grant.expires_at_ms,
+        "obtained_at_ms": grant.obtained_at_ms,
+        "refusal": "",
+        "asked_at_ms": None,
+    }
+    row = dialect.insert(grants).values({**grant._asdict(), **fresh})
+    newer = {**fresh, "version": grants.c.version + 1}
+    connection.execute(row.on_conflict_do_update(index_elements=["id"], set_=newer))
+    link = dialect.insert(connection_grants).on_conflict_do_nothing()
+    for carried in sorted(carries):
+        connection.execute(link.values(connection=carried, grant=grant.id))
 
 
 class Outcome(NamedTuple):
     """How a refresh ended, committed as the first step of a turn: with newer tokens, a refusal, or
-    neither. The row is due again at `due_at_ms` (None: not by itself).
+    neither. The row is due again at `due_at_ms` (None: not by itself), and the connections `look`
+    are looked at.
     """
 
     row: due.Taken
@@ -143,19 +158,22 @@ class Outcome(NamedTuple):
     turned: Sequence[Turned] = ()
     renewal: Renewal | None = None
     refused: tuple[Grant, str] | None = None
+    look: Collection[str] = ()
 
     def commit(self, connection: sa.Connection) -> None:
         """Raises `LeaseLost` when the row is another's by now, or the tokens are newer ones, and
         `Conflict` when a connection has turned meanwhile: to be planned anew.
         """
+        for looked_at in sorted(self.look):  # due rows in order of kind and key, as everywhere
+            due.schedule(connection, RECONCILE, looked_at, now_ms())
         due.finish(connection, self.row, self.due_at_ms)
-        _turn(connection, self.turned)
+        turn(connection, self.turned)
         if self.renewal is not None:
             _renew(connection, self.renewal)
         if self.refused is not None:
             grant, reason = self.refused
             refusal = {"refusal": reason, "asked_at_ms": None}
-            _change(connection, grant.id, grant.version, refusal)
+            change_grant(connection, grant.id, grant.version, refusal)
 
 
 class Meanwhile(NamedTuple):
@@ -167,26 +185,37 @@ class Meanwhile(NamedTuple):
     def commit(self, connection: sa.Connection) -> None:
         """Raises `LeaseLost | Conflict`, as `Outcome.commit`."""
         due.check(connection, self.row)
-        _turn(connection, self.turned)
+        turn(connection, self.turned)
 
 
-def _turn(connection: sa.Connection, changes: Sequence[Turned]) -> None:
-    """Lock those connections, holding off every drain that writes for them, and change them."""
-    ids = sorted(change.connection for change in changes)
+def turn(connection: sa.Connection, changes: Sequence[Turned]) -> None:
+    """Lock those connections, holding off every drain that writes for them, and change them.
+
+    Raises `Conflict` when one is not as it was read.
+    """
+    ids = sorted(change.was.id for change in changes)
     if not ids:
         return
-    locked = sa.select(connections.c.id).where(connections.c.id.in_(ids))
-    connection.execute(locked.order_by(connections.c.id).with_for_update()).all()
+    columns = (connections.c.id, connections.c.status, connections.c.causes)
+    locked = sa.select(*columns).where(connections.c.id.in_(ids)).order_by(connections.c.id)
+    found = {
+        id_: (status, causes)
+        for id_, status, causes in connection.execute(locked.with_for_update())
+    }
     for change in changes:
-        same = (connections.c.id == change.connection, connections.c.status == change.was)
-        becomes = {
+        was = change.was
+        if found.get(was.id) != (was.status, dict(was.causes)):
+            raise Conflict(f"connection {was.id} has changed")
+        becomes: dict[str, object] = {
             "status": change.becomes,
             "status_reason": change.reason,
-            "changed_at_ms": now_ms(),
+            "causes": dict(change.causes),
+            "missing": list(change.missing),
         }
-        turned = sa.update(connections).where(*same).values(becomes)
-        if connection.execute(turned).rowcount != 1:
-            raise Conflict(f"connection {change.connection} is {change.was} no more")
+        if change.becomes != was.status:
+            becomes["changed_at_ms"] = now_ms()
+        mine = sa.update(connections).where(connections.c.id == was.id)
+        connection.execute(mine.values(becomes))
 
 
 def _renew(connection: sa.Connection, new: Renewal) -> None:
@@ -201,12 +230,13 @@ def _renew(connection: sa.Connection, new: Renewal) -> None:
     }
     if new.scopes is not None:
         values["scopes"] = sorted(new.scopes)
-    _change(connection, new.grant, new.version, values)
+    change_grant(connection, new.grant, new.version, values)
 
 
-def _change(
+def change_grant(
     connection: sa.Connection, grant: str, version: int, values: Mapping[str, object]
 ) -> None:
+    """Within a transaction. Raises `LeaseLost` when the grant's tokens are newer ones by now."""
     changed = sa.update(grants).where(*_unchanged(grant, version)).values(values)
     if connection.execute(changed).rowcount != 1:
         raise LeaseLost(f"grant {grant} has changed")

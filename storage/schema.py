@@ -114,6 +114,9 @@ connections = sa.Table(
     sa.Column("created_at_ms", sa.BigInteger, nullable=False),
     sa.Column("changed_at_ms", sa.BigInteger, nullable=False),
     sa.Column("receives_from_ms", sa.BigInteger, nullable=False),
+    sa.Column("features", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("missing", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("causes", sa.JSON, nullable=False, server_default="{}"),
     sa.UniqueConstraint("tenant", "provider", "account"),
 )
 
@@ -139,7 +142,10 @@ grants = sa.Table(
     sa.Column("obtained_at_ms", sa.BigInteger),
     sa.Column("refusal", sa.Text, nullable=False, server_default=""),
     sa.Column("asked_at_ms", sa.BigInteger),
+    sa.Column("declined", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("person", sa.LargeBinary(16)),
     sa.UniqueConstraint("tenant", "login", "subject"),
+    sa.Index("ix_grants_person", "person"),
 )
 
 connection_grants = sa.Table(
@@ -160,6 +166,7 @@ due = sa.Table(
     sa.Column("due_at_ms", sa.BigInteger),
     sa.Column("ticket", sa.BigInteger),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("crashes", sa.Integer, nullable=False, server_default="0"),
     sa.Column("last_error", sa.Text, nullable=False, server_default=""),
     sa.Index("ix_due_kind_due_at_ms", "kind", "due_at_ms"),
 )
@@ -323,6 +330,7 @@ escrow = sa.Table(
     sa.Column("sealed", sa.LargeBinary, nullable=False),
     sa.Column("created_at_ms", sa.BigInteger, nullable=False),
     sa.Column("until_ms", sa.BigInteger, nullable=False, index=True),
+    sa.Column("revocation", sa.Text, nullable=False, server_default="", index=True),
 )
 
 SEGMENT_BITS: Final = 10

@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
+from storage.connecting_schema import connect_sessions
 from storage.message_id import seal_id
 from storage.schema import connections, grants, messages, parked
 
@@ -37,6 +38,7 @@ SEALED: Final = (
     Sealed(parked, "parked", ("id",), str.encode),
     Sealed(connections, "connection", ("id",), str.encode),
     Sealed(grants, "token", ("id",), str.encode),
+    Sealed(connect_sessions, "connect-session", ("id",), str.encode),
 )
 """A new sealed column is one line here."""
 

@@ -107,6 +107,9 @@ class Turn(NamedTuple):
     connections in order of their ids, then changes other rows. `appends` and `parks` beside it are
     of these connections alone. Raises `LeaseLost`."""
 
+    statuses: Sequence[str] = RECEIVING
+    """Connections in others than these get nothing of it, looked at after `first`."""
+
 
 class Written(NamedTuple):
     """How many messages a turn added, and how many it had already (or must not have any more)."""

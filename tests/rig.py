@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from connectors import registry
-from contracts.connector import Delivery, Item
+from contracts.connector import Connector, Delivery, Item
 from contracts.login import Login
 from contracts.messages import Message, decode
 from contracts.settings import Settings
@@ -45,6 +45,7 @@ class Rig:
         logins: Mapping[str, Login] | None = None,
         *,
         kek_uri: str | None = None,
+        connectors: Mapping[str, Connector] | None = None,
     ) -> None:
         self.settings = Settings(
             data_dir=folder,
@@ -58,7 +59,7 @@ class Rig:
         vault = open_vault(self.settings)
         vault.upgrade()
         vault.close()
-        self.parts = Parts(self.settings, ENVIRON, logins)
+        self.parts = Parts(self.settings, ENVIRON, logins, connectors)
         self.database, self.vault = self.parts.database, self.parts.vault
         self.endpoint = registry.build(ENVIRON).endpoints["meta"]
         self.log = MessageLog(self.database)

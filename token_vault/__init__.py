@@ -4,21 +4,32 @@ from contracts.errors import Misconfigured
 from contracts.settings import Settings
 from token_vault.kek import check_uri, load_kek
 from token_vault.keks import Kek, Keks
+from token_vault.kept import Kept, open_kept, seal_kept
 from token_vault.keystore import Erasure, KeyStore
+from token_vault.links import reconnect_token, reconnect_url, reconnects
+from token_vault.names import token_names, user_names
 from token_vault.openings import Openings
 from token_vault.rotation import KeyRotation, Rewrapping, Wrapping
 from token_vault.runs import RunOpener, RunSealer
 from token_vault.tenant_keys import DeploymentKeys, Purpose, TenantKeys
-from token_vault.tokens import GrantTokens, seal_tokens
+from token_vault.tokens import (
+    Escrowed,
+    GrantTokens,
+    open_from_escrow,
+    seal_for_escrow,
+    seal_tokens,
+)
 from token_vault.vault import CACHE_S, Vault
 
 __all__ = [
     "CACHE_S",
     "DeploymentKeys",
     "Erasure",
+    "Escrowed",
     "GrantTokens",
     "Kek",
     "Keks",
+    "Kept",
     "KeyRotation",
     "KeyStore",
     "Openings",
@@ -30,8 +41,17 @@ __all__ = [
     "Vault",
     "Wrapping",
     "load_kek",
+    "open_from_escrow",
+    "open_kept",
     "open_vault",
+    "reconnect_token",
+    "reconnect_url",
+    "reconnects",
+    "seal_for_escrow",
+    "seal_kept",
     "seal_tokens",
+    "token_names",
+    "user_names",
 ]
 
 

@@ -27,6 +27,7 @@ class Purpose(StrEnum):
     PARKED = "parked"
     TOKEN = "token"  # noqa: S105 - the name of a purpose
     CONNECTION = "connection"
+    CONNECT_SESSION = "connect-session"
     RAW = "raw"
 
 

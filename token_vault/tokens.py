@@ -1,5 +1,6 @@
 """Seals and opens the tokens of grants; each opening is counted, and says for which job."""
 
+from datetime import date
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -7,6 +8,7 @@ import msgspec
 from contracts.errors import Tampered
 from contracts.login import Tokens
 from contracts.tokens import Secret, parse_secret
+from token_vault.escrow import Escrow
 from token_vault.openings import Openings
 from token_vault.tenant_keys import Purpose, TenantKeys
 from token_vault.vault import Vault
@@ -46,6 +48,30 @@ class GrantTokens:
         return _decoded(keys.open(Purpose.TOKEN, grant.id.encode(), grant.sealed))
 
 
+class Escrowed(msgspec.Struct, frozen=True):
+    """What the revoking saga needs to end things at a provider: tokens, and the account's id."""
+
+    tokens: Tokens
+    account: str
+
+
+def seal_for_escrow(escrow: Escrow, day: date, grant: SealedGrant, kept: Escrowed) -> bytes:
+    """`kept` to the escrow key of `day`; raises what `Escrow.seal` does."""
+    return escrow.seal(day, grant.tenant, grant.id, _encoder.encode(kept))
+
+
+def open_from_escrow(
+    escrow: Escrow, day: date, tenant: str, grant: str, sealed: bytes, *, job: str
+) -> Escrowed:
+    """Undo `seal_for_escrow`; raises what `Escrow.open` does."""
+    plain = escrow.open(day, tenant, grant, sealed, job=job)
+    try:
+        return _escrowed.decode(plain)
+    except (msgspec.MsgspecError, ValueError):
+        del plain
+        raise Tampered("what was sealed for escrow is not in our form") from None
+
+
 def seal_tokens(keys: TenantKeys, grant_id: str, tokens: Tokens) -> bytes:
     """`tokens` under the data key of the grant's tenant; `GrantTokens.open` undoes it."""
     return keys.seal(Purpose.TOKEN, grant_id.encode(), _encoder.encode(tokens))
@@ -68,3 +94,4 @@ def _clear(value: Any) -> str:
 
 _encoder: Final = msgspec.json.Encoder(enc_hook=_clear)
 _decoder: Final = msgspec.json.Decoder(Tokens, dec_hook=parse_secret)
+_escrowed: Final = msgspec.json.Decoder(Escrowed, dec_hook=parse_secret)

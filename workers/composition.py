@@ -8,37 +8,51 @@ import structlog
 
 from connectors import registry
 from connectors.kit.transport.transport import Transport
+from contracts.connector import Connector, Receives
 from contracts.login import Login
 from contracts.settings import Settings
+from storage.activity import WATCH, ActivityStore
 from storage.connections import Connections
+from storage.database import now_ms
 from storage.deliveries import Deliveries
 from storage.drain import DrainStore
 from storage.due import DueRows
+from storage.escrow import EscrowStore
 from storage.gaps import Gaps
-from storage.grants import REFRESH, Grants
+from storage.grants import RECONCILE, REFRESH, Grants
+from storage.inspections import Inspections
 from storage.leases import Leases
 from storage.openings import TokenOpenings
 from storage.pooler import direct_database, open_database
 from storage.replays import Replays
 from storage.resealing import SealedRows
+from storage.revocations import REVOKE, Revocations
 from storage.rotations import Rotations
 from token_vault import GrantTokens, Openings, open_vault
 from workers import queue
+from workers.calling import Accounts
 from workers.drain import Drainer, Tally
+from workers.ending import Ending
 from workers.gaps import GapAnnouncer
 from workers.grant_states import GrantStates
+from workers.hearing import FLUSH_S, Hearing
+from workers.inspecting import Inspector
 from workers.lanes import DrainThreads, LaneQueue
 from workers.metrics import CountedCalls, Metrics
 from workers.normalizing import Normalizer
+from workers.reconciling import Reconciler
 from workers.refreshing import Refresher
 from workers.repeating import Repeating, works
 from workers.replaying import Replayer
 from workers.resealing import Resealer
+from workers.revoking import Revoker
 from workers.routing import Router
 from workers.scheduler import Scheduler
 from workers.stranded import StrandedRouter
 from workers.sweeper import Sweeper
+from workers.turning import Turning
 from workers.upkeep import Upkeep
+from workers.watching import Watchdog
 
 log = structlog.get_logger()
 
@@ -56,8 +70,9 @@ class Parts:
         settings: Settings,
         environ: Mapping[str, str],
         logins: Mapping[str, Login] | None = None,
+        connectors: Mapping[str, Connector] | None = None,
     ) -> None:
-        """`logins`: others than those of the registry, for tests."""
+        """`logins`, `connectors`: others than those of the registry, for tests."""
         self.settings = settings
         self.metrics = Metrics()
         self._closing = ExitStack()
@@ -65,12 +80,20 @@ class Parts:
         self._direct = direct_database(settings, self.database)
         self.vault = open_vault(settings)
         built = registry.build(environ)
-        connectors = built.connectors
+        on = self._connectors = built.connectors if connectors is None else connectors
+        receiving = {name: one for name, one in on.items() if isinstance(one, Receives)}
         leases = Leases(self.database, seconds=settings.lease_seconds)
         store = DrainStore(self.database)
         known = Connections(self.database)
         normalizer = Normalizer(self.vault, settings.public_url)
-        router = Router(known, normalizer, connectors)
+        self.rows = DueRows(self.database)
+        self._activity = ActivityStore(self.database)
+        self.hearing = Hearing(
+            self._activity.of,
+            self._activity.put,
+            lambda id_: self.rows.schedule(RECONCILE, id_, now_ms()),
+        )
+        router = Router(known, normalizer, receiving, self.hearing)
         self.drainer = Drainer(store, leases, self.vault, router)
         self.stranded = StrandedRouter(self.database, leases, self.drainer)
         self.replayer = Replayer(
@@ -81,9 +104,9 @@ class Parts:
             known,
             normalizer,
             self.drainer,
-            connectors,
+            receiving,
         )
-        self.gaps = GapAnnouncer(Gaps(self.database), store, known, normalizer, connectors)
+        self.gaps = GapAnnouncer(Gaps(self.database), store, known, normalizer, on, self.rows)
         self.upkeep = Upkeep(settings, self._direct, leases, self.vault)
         self.lanes = LaneQueue()
         count = 3 if self.database.is_postgresql else 2
@@ -97,31 +120,82 @@ class Parts:
         rotations = Rotations(self.database)
         self.resealer = Resealer(rotations, SealedRows(self.database), leases, self.vault)
         self.sweeper = Sweeper(store, self.lanes, errands, {"rotations": self.resealer.run})
-        self._keep_fresh(store, normalizer, built.logins if logins is None else logins)
+        self._logins = built.logins if logins is None else logins
+        self.turning = Turning(normalizer, self.vault, settings.public_url, _CHANNELS)
+        self._keep_fresh(store)
+        self._end(store, known, normalizer)
+        self._reconcile(store, known)
+        jobs = {
+            REFRESH: self.refresher.run,
+            RECONCILE: self.reconciler.run,
+            REVOKE: self.revoker.run,
+            WATCH: Watchdog(self._activity, store).run,
+        }
+        self.scheduler = Scheduler(self.rows, jobs, self.metrics)
 
-    def _keep_fresh(
-        self, store: DrainStore, normalizer: Normalizer, logins: Mapping[str, Login]
-    ) -> None:
+    def _keep_fresh(self, store: DrainStore) -> None:
         """What keeps grants fresh, and counts who opens their tokens."""
-        grants, rows = Grants(self.database), DueRows(self.database)
+        grants = Grants(self.database)
         count = self.metrics.openings
         self.openings = Openings(
             TokenOpenings(self.database).put, lambda job: count.labels(job).inc()
         )
         self.tokens = GrantTokens(self.vault, self.openings)
-        states = GrantStates(grants, normalizer, _CHANNELS)
+        states = GrantStates(grants, self.turning)
         self.transport = Transport(
             allow=self.settings.allowed_networks,
             sandbox_url=self.settings.sandbox_url,
             observer=CountedCalls(self.metrics),
         )
         self.refresher = Refresher(
-            grants, rows, store, self.tokens, states, logins, self.transport.client(), self.metrics
+            grants,
+            self.rows,
+            store,
+            self.tokens,
+            states,
+            self._logins,
+            self.transport.client(),
+            self.metrics,
         )
-        self.scheduler = Scheduler(rows, {REFRESH: self.refresher.run}, self.metrics)
+        self.accounts = Accounts(
+            self.transport, self.refresher, grants, self._logins, self._connectors
+        )
         self.counting = Repeating(
             "openings", OPENINGS_EVERY_S, lambda: works("openings", self.openings.flush)
         )
+        self.listening = Repeating(
+            "activity", FLUSH_S, lambda: works("activity", self.hearing.flush)
+        )
+
+    def _reconcile(self, store: DrainStore, known: Connections) -> None:
+        """What looks after connections."""
+        inspector = Inspector(
+            Grants(self.database),
+            Inspections(self.database),
+            self.accounts,
+            self.refresher,
+            self.vault,
+            self._logins,
+            self._connectors,
+        )
+        self.reconciler = Reconciler(
+            known, self._activity, self.rows, store, inspector, self.turning
+        )
+
+    def _end(self, store: DrainStore, known: Connections, normalizer: Normalizer) -> None:
+        """What carries out revocations."""
+        revocations = Revocations(self.database)
+        ending = Ending(
+            revocations,
+            self.vault,
+            self.tokens,
+            EscrowStore(self.database),
+            self.refresher,
+            self.transport,
+            self._logins,
+            self._connectors,
+        )
+        self.revoker = Revoker(revocations, known, store, normalizer, self.vault, ending, _CHANNELS)
 
     def start(self) -> None:
         """Raises `Misconfigured` when the metrics' address cannot be had."""
@@ -131,6 +205,7 @@ class Parts:
         self.sweeper.start()
         self.scheduler.start()
         self.counting.start()
+        self.listening.start()
 
     def stop(self) -> None:
         """Finish the turns under way, then let go of databases and keys."""
@@ -140,7 +215,9 @@ class Parts:
         self.scheduler.stop()
         self.threads.stop()
         self.counting.stop()
+        self.listening.stop()
         works("openings", self.openings.flush)
+        works("activity", self.hearing.flush)
         self.close()
 
     def close(self) -> None:
@@ -167,6 +244,10 @@ def celery_with_tasks(parts: Parts) -> Any:
     @app.task(name=queue.REPLAY)  # type: ignore[untyped-decorator]
     def replay(replay_id: str) -> None:
         parts.replayer.run(replay_id)
+
+    @app.task(name=queue.DUE)  # type: ignore[untyped-decorator]
+    def due() -> None:
+        parts.scheduler.look()
 
     @app.task(name=queue.UPKEEP)  # type: ignore[untyped-decorator]
     def upkeep() -> None:

@@ -1,5 +1,6 @@
 """Says missing history in the feed: `connection.gap` for every connection that a gap concerns."""
 
+import random
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Final
@@ -13,7 +14,9 @@ from contracts.messages import timestamp
 from storage.connections import Connection, Connections
 from storage.database import now_ms
 from storage.drain import DrainStore
-from storage.gaps import Gap, Gaps
+from storage.due import DueRows
+from storage.gaps import Gap, Gaps, Reason
+from storage.grants import RECONCILE
 from storage.turns import RECEIVING, Append, Turn
 from workers.normalizing import Normalizer, utc
 
@@ -21,6 +24,14 @@ log = structlog.get_logger()
 
 BATCH_ROWS: Final = 500
 FORGET_MS: Final = 7 * 86_400_000
+CHECK_ALL_S: Final = 3600.0
+"""When a gap concerns all connections, they are looked at within this time."""
+
+_STREAMS: Final[Mapping[Reason, str]] = {
+    "refused": "webhooks",
+    "restored": "webhooks",
+    "unsubscribed": "messages",
+}
 
 
 class GapAnnouncer:
@@ -33,7 +44,10 @@ class GapAnnouncer:
         connections: Connections,
         normalizer: Normalizer,
         connectors: Mapping[str, Connector],
+        rows: DueRows,
     ) -> None:
+        self._rows = rows
+        self._asked: set[str] = set()
         self._gaps = gaps
         self._store = store
         self._connections = connections
@@ -46,12 +60,25 @@ class GapAnnouncer:
         for gap in self._gaps.waiting():
             concerned = iter(self._concerned(gap))
             while batch := list(islice(concerned, BATCH_ROWS)):
-                told = (c for c in batch if c.provider in self._connectors)
+                told = [c for c in batch if c.provider in self._connectors]
+                self._look(gap, told)
                 turn = Turn(appends=[x for c in told for x in self._message(gap, c)])
                 added += self._store.write(turn).added
+            self._asked.add(gap.id)
             if self._all_on(gap):
                 self._gaps.done(gap.id)
+                self._asked.discard(gap.id)
         return added
+
+    def _look(self, gap: Gap, told: Sequence[Connection]) -> None:
+        """A provider that was refused for long may have unsubscribed the account meanwhile: see at
+        once, before the gap can be forgotten. One that was unsubscribed has just been seen to.
+        """
+        if gap.id in self._asked or gap.reason == "unsubscribed":
+            return
+        spread_s = 0.0 if gap.route else CHECK_ALL_S
+        times = {c.id: now_ms() + int(random.uniform(0, spread_s) * 1000) for c in told}  # noqa: S311 - spread, not secrecy
+        self._rows.schedule_all(RECONCILE, times)
 
     def _all_on(self, gap: Gap) -> bool:
         """Whether every connection that the gap concerns was told: its provider may be off for now.
@@ -70,7 +97,7 @@ class GapAnnouncer:
     def _message(self, gap: Gap, connection: Connection) -> Sequence[Append]:
         content = ConnectionGap(
             reason=gap.reason,
-            stream="webhooks",
+            stream=_STREAMS[gap.reason],
             since=timestamp(utc(gap.from_ms)),
             until=timestamp(utc(gap.until_ms)),
             backfilled=False,

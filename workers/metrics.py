@@ -50,6 +50,13 @@ class Metrics:
             registry=registry,
         )
 
+        self.crashes = Counter(
+            "gateway_due_crashes",
+            "Jobs begun again because their worker crashed or was too slow, by kind",
+            ["kind"],
+            registry=registry,
+        )
+
     def serve(self, address: str) -> Callable[[], None]:
         """Serve them at `host:port`, to everybody who reaches it; returns what ends that.
 

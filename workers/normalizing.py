@@ -10,7 +10,7 @@ import structlog
 from msgspec import UNSET
 
 from contracts.connection import AccountDetails, decode_details
-from contracts.connector import Account, Connector, Event, Item, Unreadable
+from contracts.connector import Account, Event, Item, Receives, Unreadable
 from contracts.content import Content, Conversation
 from contracts.errors import GatewayError
 from contracts.messages import PREFIX, Message, data_schema, encode, timestamp
@@ -53,7 +53,7 @@ class Normalizer:
         self,
         item: Item,
         received_at_ms: int,
-        connector: Connector,
+        connector: Receives,
         connection: Connection,
         *,
         late: bool = False,

@@ -18,6 +18,7 @@ FILESYSTEM: Final = "gatewayfiles"
 NUDGE: Final = "gateway.nudge"
 ROUTE: Final = "gateway.route_unrouted"
 REPLAY: Final = "gateway.replay"
+DUE: Final = "gateway.due"
 UPKEEP: Final = "gateway.upkeep"
 NUDGE_EXPIRES_S: Final = 30
 """A nudge older than this says nothing: the worker has found the lane by itself."""
@@ -41,6 +42,10 @@ class Queue:
     def replay(self, replay: str) -> None:
         """Say that a replay was ordered. Raises `Unavailable`."""
         self._send(REPLAY, replay)
+
+    def due(self) -> None:
+        """Say that a row just came due (`storage.due.schedule`). Raises `Unavailable`."""
+        self._send(DUE, expires=NUDGE_EXPIRES_S)
 
     def upkeep(self) -> None:
         """Ask for upkeep. Raises `Unavailable`."""

@@ -2,10 +2,12 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import structlog
 
 from contracts.errors import (
@@ -15,8 +17,10 @@ from contracts.errors import (
     Misconfigured,
     NotFound,
     OutcomeUnknown,
+    Permanent,
     Reauthorize,
     Retryable,
+    Throttled,
 )
 from contracts.login import Login, Refreshed, Tokens
 from storage.connections import Grant
@@ -26,10 +30,11 @@ from storage.due import DueRows, Taken
 from storage.grants import REFRESH, Grants, Meanwhile, Outcome, Renewal
 from storage.turns import Turn
 from token_vault import GrantTokens
-from workers.grant_states import GrantStates, Plan
+from workers.grant_states import GrantStates
 from workers.metrics import Metrics
 from workers.retrying import told, until_stored
 from workers.scheduler import putting_off
+from workers.turning import Plan
 
 if TYPE_CHECKING:
     import httpx
@@ -46,6 +51,11 @@ PATIENCE_S: Final = 20.0
 
 OVER: Final = (Reauthorize, NotFound, KeyDestroyed)
 """What ends the job: the owner is needed, the grant is gone, its tenant was erased."""
+
+SAYS_NO: Final = (Throttled, Permanent, Misconfigured)
+"""After these the refresh token is as it was: the provider answered, or was not asked. Any other
+error may stand for an answer that was lost; a refusal (`Reauthorize`) ends the grant's asking.
+"""
 
 Wanted = Callable[[Login, Grant, Tokens], bool]
 
@@ -89,46 +99,58 @@ class Refresher:
     def fresh(self, grant_id: str, *, job: str, at_least: timedelta = timedelta(0)) -> Tokens:
         """Tokens that last for `at_least`, opened for `job`; refreshed first if they do not.
 
-        At most half a token's life can be asked for. When there are no newer ones to be had for
-        now, tokens that have not ended have to do. Raises `Reauthorize` when only the owner can
-        mend the grant, `Retryable` (with `after_s`) when there are no tokens for now, `NotFound`,
-        `VaultError`, `Unavailable`, `Misconfigured`, and what the login raises.
+        At most half a token's life can be asked for, and the provider is asked once: newer tokens
+        are used as they come. When there are none to be had for now, tokens that have not ended
+        have to do. Raises `Reauthorize` when only the owner can mend the grant, `Retryable` (with
+        `after_s`) when there are no tokens for now, `NotFound`, `VaultError`, `Unavailable`,
+        `Misconfigured`, and what the login raises.
         """
         deadline = time.monotonic() + PATIENCE_S
-        while True:
-            grant = self._grants.get(grant_id)
-            if grant.refusal:
-                raise Reauthorize(grant.refusal)
-            if _lasts(grant, at_least):
-                return self._tokens.open(grant, job=job)
+        while not _lasts(grant := self._living(grant_id), at_least):
             row = self._rows.take_now(REFRESH, grant_id)
             try:
-                if row is not None:
-                    self._refresh_now(row, at_least)
-                else:
+                if row is None:
                     self._wait(grant_id, deadline)
+                    continue
+                self._refresh_now(row, lambda login, grant, _: not _lasts(grant, at_least))
             except OVER:
                 raise
             except GatewayError:
                 if not _lasts(grant, timedelta(0)):
                     raise
-                return self._tokens.open(grant, job=job)
+            else:
+                grant = self._living(grant_id)  # as it came: asking again would bring the same
+                if not _lasts(grant, timedelta(0)):
+                    raise Retryable("the newest tokens have ended already", after_s=SHORTEST_S)
+            break
+        return self._tokens.open(grant, job=job)
 
-    def _refresh_now(self, row: Taken, at_least: timedelta) -> None:
+    def _living(self, grant_id: str) -> Grant:
+        """Raises `Reauthorize` for a grant that was refused, and `NotFound`."""
+        grant = self._grants.get(grant_id)
+        if grant.refusal:
+            raise Reauthorize(grant.refusal)
+        return grant
+
+    def renew(self, grant: Grant) -> None:
+        """Newer tokens than those of `grant`, whose access token the provider refused ahead of its
+        time. Raises `Retryable` while somebody else is at it, and what `fresh` raises.
+        """
+        row = self._rows.take_now(REFRESH, grant.id)
+        if row is None:
+            raise Retryable("somebody else is refreshing, or waits to", after_s=SHORTEST_S)
+        self._refresh_now(row, lambda login, now, _: now.version == grant.version)
+
+    def _refresh_now(self, row: Taken, wanted: Wanted) -> None:
         """As the job, for a caller that waits. Raises also what ends the job."""
         over: GatewayError | None = None
-        try:
-            with putting_off(self._rows, row):
-                try:
-                    self._refresh(row, lambda login, grant, _: not _lasts(grant, at_least))
-                except OVER as error:
-                    over = error
-        except LeaseLost:
-            return  # another was quicker; the caller looks again
+        with suppress(LeaseLost), putting_off(self._rows, row):  # lost: another was quicker
+            try:
+                self._refresh(row, wanted)
+            except OVER as error:
+                over = error
         if over is not None:
             raise over
-        if not _lasts(self._grants.get(row.key), timedelta(0)):
-            raise Retryable("the provider gave tokens that have ended already", after_s=SHORTEST_S)
 
     def _wait(self, grant_id: str, deadline: float) -> None:
         """A moment, for who is at it. Raises `Retryable` when that takes too long, or when nobody
@@ -162,8 +184,9 @@ class Refresher:
         if wanted(login, grant, old):
             self._renew(row, grant, login, old)
         else:
-            plan = self._states.renewed(grant, row, old.obtained_at)
-            self._write(Outcome(row, next_due_ms(login, old), plan.turned), plan)
+            plan = self._states.renewed(grant, row)
+            outcome = Outcome(row, next_due_ms(login, old), plan.turned, look=_returning(plan))
+            self._write(outcome, plan)
 
     def _renew(self, row: Taken, grant: Grant, login: Login, old: Tokens) -> None:
         result = "unexpected"
@@ -173,28 +196,27 @@ class Refresher:
             result = "done"
         except GatewayError as error:
             result = error.reason
-            self._failed(row, grant, old, error)
+            if isinstance(error, Reauthorize):
+                self._refuse(row, grant, error)
+            elif isinstance(error, Retryable | OutcomeUnknown):
+                self._degrade(row, grant, old, error)
             raise
         finally:
             self._metrics.refreshes.labels(login.name, result).inc()
 
-    def _failed(self, row: Taken, grant: Grant, old: Tokens, error: GatewayError) -> None:
-        if isinstance(error, Reauthorize):
-            self._refuse(row, grant, error)
-        elif isinstance(error, Retryable | OutcomeUnknown):
-            self._degrade(row, grant, old, error)
-
     def _ask(self, row: Taken, grant: Grant, login: Login, old: Tokens) -> Refreshed:
         if login.rotates:
             self._grants.asking(row, grant)
-        new = login.refresh(self._client, old)
-        if new.tokens.refresh_token is not None:
-            return new
-        kept = Tokens(
-            new.tokens.access_token,
-            new.tokens.obtained_at,
-            new.tokens.expires_at,
-            old.refresh_token,
+        try:
+            new = login.refresh(self._client, old)
+        except SAYS_NO:
+            if login.rotates:
+                self._patiently()(self._grants.answered, row, grant)
+            raise
+        kept = msgspec.structs.replace(
+            new.tokens,
+            refresh_token=new.tokens.refresh_token or old.refresh_token,
+            subject=new.tokens.subject or old.subject,
         )
         return Refreshed(kept, new.scopes)
 
@@ -207,10 +229,12 @@ class Refresher:
         sealed = self._patiently()(self._tokens.seal, grant.tenant, grant.id, tokens)
         renewal = Renewal(grant.id, grant.version, sealed, *lifetime_ms(tokens), new.scopes)
         due_at_ms = next_due_ms(login, tokens)
+        allows_other = new.scopes is not None and new.scopes != frozenset(grant.scopes)
 
         def commit() -> None:
-            plan = self._states.renewed(grant, row, tokens.obtained_at)
-            self._write(Outcome(row, due_at_ms, plan.turned, renewal), plan)
+            plan = self._states.renewed(grant, row)
+            look = self._states.looked_after(grant) if allows_other else _returning(plan)
+            self._write(Outcome(row, due_at_ms, plan.turned, renewal, look=look), plan)
 
         self._patiently()(commit)
 
@@ -262,6 +286,11 @@ def lifetime_ms(tokens: Tokens) -> tuple[int, int | None]:
     """When `tokens` were obtained and when they end, in Unix milliseconds."""
     ends = tokens.expires_at
     return _ms(tokens.obtained_at), None if ends is None else _ms(ends)
+
+
+def _returning(plan: Plan) -> Collection[str]:
+    """Connections that needed their owner until now: what else they lack is not known."""
+    return [turned.was.id for turned in plan.turned if turned.was.status == "needs_reauth"]
 
 
 def _ms(at: datetime) -> int:

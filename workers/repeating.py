@@ -20,21 +20,31 @@ class Repeating:
         """`work` says whether all went well; `works` makes it of a job that may raise."""
         self._every_s = every_s
         self._work = work
-        self._stopping = threading.Event()
+        self._stopping = False
+        self._soon = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name)
 
     def start(self) -> None:
         self._thread.start()
 
+    def soon(self) -> None:
+        """Do it now, or once more if it is being done; never blocks."""
+        self._soon.set()
+
     def stop(self) -> None:
         """End after what is under way."""
-        self._stopping.set()
+        self._stopping = True
+        self._soon.set()
         if self._thread.ident is not None:
             self._thread.join()
 
     def _run(self) -> None:
         pause = self._every_s
-        while not self._stopping.wait(pause):
+        while True:
+            self._soon.wait(pause)
+            self._soon.clear()
+            if self._stopping:
+                return
             pause = self._every_s if self._work() else min(LONGEST_PAUSE_S, pause * 2)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from contracts.connector import Connector
+from contracts.connector import Receives
 from contracts.errors import (
     Conflict,
     GatewayError,
@@ -42,7 +42,7 @@ class Replayer:
         connections: Connections,
         normalizer: Normalizer,
         drainer: Drainer,
-        connectors: Mapping[str, Connector],
+        connectors: Mapping[str, Receives],
     ) -> None:
         self._replays = replays
         self._deliveries = deliveries

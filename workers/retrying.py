@@ -20,6 +20,7 @@ LONGEST_AFTER_S: Final = 86_400.0
 # (M. Brooker, "Exponential Backoff and Jitter").
 _PAUSES: Final[tuple[tuple[type[Exception], wait_base], ...]] = (
     (Unavailable, wait_random_exponential(multiplier=4, min=2, max=60)),
+    (Misconfigured, wait_random_exponential(multiplier=40, min=10, max=300)),
     (Retryable, wait_random_exponential(multiplier=20, min=5, max=900)),
     (Exception, wait_random_exponential(multiplier=240, min=60, max=3600)),
 )
@@ -28,9 +29,10 @@ _PAUSES: Final[tuple[tuple[type[Exception], wait_base], ...]] = (
 def pause_s(error: Exception, attempt: int) -> float:
     """Seconds until the next attempt, when `attempt` (from 1) failed with `error`.
 
-    Parts of our own come back soon, providers later; what only an operator can mend is tried once
-    an hour in the end. What a provider asks for (up to a day) comes on top, so that those who were
-    told the same come apart too.
+    Parts of our own come back soon, providers later. A setting that is missing or wrong is looked
+    at again within five minutes: that costs no call to a provider, and whoever mended it waits for
+    all to go on. What a provider refuses for good is tried once an hour in the end. What a provider
+    asks for (up to a day) comes on top, so that those who were told the same come apart too.
     """
     state = RetryCallState(Retrying(), None, (), {})
     state.attempt_number = attempt

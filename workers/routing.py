@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 import structlog
 
-from contracts.connector import Connector, Item
+from contracts.connector import Item, Receives
 from contracts.errors import KeyDestroyed
 from storage.connections import Connection, Connections
 from storage.turns import RECEIVING, Append, Park, StoredItem, Unrouted
+from workers.hearing import Hearing
 from workers.normalizing import Normalizer
+from workers.standing import SILENCE
 
 log = structlog.get_logger()
 
@@ -41,7 +43,7 @@ class _Addressed(NamedTuple):
 
     stored: StoredItem
     item: Item
-    connector: Connector
+    connector: Receives
     connection: Connection
 
 
@@ -52,8 +54,10 @@ class Router:
         self,
         connections: Connections,
         normalizer: Normalizer,
-        connectors: Mapping[str, Connector],
+        connectors: Mapping[str, Receives],
+        hearing: Hearing,
     ) -> None:
+        self._hearing = hearing
         self._connections = connections
         self._normalizer = normalizer
         self._connectors = connectors
@@ -92,7 +96,10 @@ class Router:
             if item is None or connector is None or not takers:
                 strand.append(_unrouted(opened))
             else:
-                yield from (_Addressed(stored, item, connector, taker) for taker in takers)
+                for taker in takers:
+                    breaks = SILENCE in taker.causes
+                    self._hearing.note(taker.id, stored.received_at_ms, breaks=breaks)
+                    yield _Addressed(stored, item, connector, taker)
 
     def _park(self, one: _Addressed, reason: str, detail: str) -> Park:
         stored = one.stored

@@ -1,5 +1,6 @@
 """Runs what comes due by itself: finds due rows and has their jobs done, a few at a time."""
 
+import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,9 +26,13 @@ from workers.retrying import pause_s, told
 log = structlog.get_logger()
 
 EVERY_S: Final = 1.0
-"""Due rows are looked for."""
+"""Due rows are looked for, unless somebody says so before (`Scheduler.look`)."""
 AT_ONCE: Final = 16
 """Jobs of one worker at the same time: they mostly wait for providers."""
+KILLS: Final = 3
+"""Crashes in a row after which an operator is told that a row kills its workers."""
+ASIDE_S: Final = 1.0
+"""Rows whose last holder crashed wait about so long for another such row of the same worker."""
 
 Job = Callable[[Taken], None]
 """Does what a row is for, and finishes the row (`storage.due.finish`) with its own commit.
@@ -39,6 +44,9 @@ Raises `LeaseLost` when the row is another's by now; after any other error the r
 class Scheduler:
     """Independent of the broker: each worker process looks for due rows, and leases no more of them
     than it has threads for, so that no row waits while its lease runs.
+
+    After a crash nobody knows which of the rows under way was to blame: they are worked on again
+    one at a time, each attempt committed before it is made, so that only the guilty one is left.
     """
 
     def __init__(self, rows: DueRows, jobs: Mapping[str, Job], metrics: Metrics) -> None:
@@ -49,14 +57,21 @@ class Scheduler:
         self._free = threading.Semaphore(AT_ONCE)
         self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="due")
         self._stopping = threading.Event()
+        self._taking = threading.Lock()
+        self._suspecting = threading.Lock()
         self._finder = Repeating("scheduler", EVERY_S, self._look)
 
     def start(self) -> None:
         self._finder.start()
 
+    def look(self) -> None:
+        """Look for due rows now: somebody says that there are some. Never blocks."""
+        self._finder.soon()
+
     def stop(self) -> None:
-        """Finish the jobs under way; the rest stays due."""
-        self._stopping.set()
+        """Finish the jobs under way; the rest stays due, and no row is taken from now on."""
+        with self._taking:
+            self._stopping.set()
         self._finder.stop()
         self._pool.shutdown()
 
@@ -66,19 +81,27 @@ class Scheduler:
     def run_due(self) -> list[Future[None]]:
         """Hand out all that is due now, and return the jobs. Raises `Unavailable`."""
         jobs: list[Future[None]] = []
-        while not self._stopping.is_set():
+        while True:
             free = self._reserve()
-            try:
-                taken = self._rows.take(self._jobs.keys(), free)
-            except BaseException:
-                self._free.release(free)
-                raise
-            if free > len(taken):
-                self._free.release(free - len(taken))
-            jobs += [self._pool.submit(self._run, row) for row in taken]
-            if len(taken) < free:
-                break
-        return jobs
+            begun = self._begin(free)
+            jobs += begun
+            if len(begun) < free:
+                return jobs
+
+    def _begin(self, free: int) -> list[Future[None]]:
+        """Take rows for `free` reserved threads, unless we are stopping; threads that are not used
+        are given back.
+        """
+        begun: list[Future[None]] = []
+        try:
+            with self._taking:
+                if not self._stopping.is_set():
+                    taken = self._rows.take(self._jobs.keys(), free)
+                    begun += [self._pool.submit(self._run, row) for row in taken]
+        finally:
+            if free > len(begun):
+                self._free.release(free - len(begun))
+        return begun
 
     def _reserve(self) -> int:
         """Wait for one free thread, and take all that are free."""
@@ -90,11 +113,10 @@ class Scheduler:
 
     def _run(self, row: Taken) -> None:
         try:
-            if row.due_at_ms is not None:
-                lag_s = max(0, now_ms() - row.due_at_ms) / 1000
-                self._metrics.lag.labels(row.kind).observe(lag_s)
-            with putting_off(self._rows, row):
-                self._jobs[row.kind](row)
+            if row.crashes:
+                self._run_suspect(row)
+            else:
+                self._work(row)
         except LeaseLost:
             log.warning("due.lease_lost", kind=row.kind, key=row.key)
         except Exception as error:  # noqa: BLE001 - told already, and the row comes due again
@@ -102,10 +124,34 @@ class Scheduler:
         finally:
             self._free.release()
 
+    def _run_suspect(self, row: Taken) -> None:
+        """One at a time, or another one's crash would be counted as this one's."""
+        if not self._suspecting.acquire(blocking=False):
+            self._rows.give_back(row, random.uniform(0, 2 * ASIDE_S))  # noqa: S311 - spread
+            return
+        try:
+            self._metrics.crashes.labels(row.kind).inc()
+            self._work(row)
+        finally:
+            self._suspecting.release()
+
+    def _work(self, row: Taken) -> None:
+        if row.due_at_ms is not None:
+            lag_s = max(0, now_ms() - row.due_at_ms) / 1000
+            self._metrics.lag.labels(row.kind).observe(lag_s)
+        with putting_off(self._rows, row):
+            self._jobs[row.kind](row)
+
 
 @contextmanager
 def putting_off(rows: DueRows, row: Taken) -> Iterator[None]:
-    """What fails inside comes due again, later each time; the error goes on to the caller."""
+    """What fails inside comes due again, later each time; the error goes on to the caller. A row
+    whose last holder crashed is noted as begun again, before anything is done for it.
+    """
+    if row.crashes:
+        rests_s = rows.suspect(row)
+        tell = log.error if row.crashes >= KILLS else log.warning
+        tell("due.crashed", kind=row.kind, key=row.key, crashes=row.crashes, rests_s=rests_s)
     try:
         yield
     except LeaseLost:

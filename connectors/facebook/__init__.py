@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Final
 
 from msgspec import UNSET
 
+from connectors.facebook.accounts import Pages
 from connectors.facebook.events import EVENTS
 from connectors.facebook.occasion import Occasion
 from connectors.facebook.reading import Known, Strange, id_of, read
@@ -13,17 +14,20 @@ from connectors.kit.meta.settings import MetaSettings
 from connectors.kit.rawjson import whole
 from connectors.kit.shape import Misshapen, Number, digest, milliseconds, moment
 from contracts import content
-from contracts.connector import Account, Connector, Event, Feature, Item, Unreadable
+from contracts.connector import Account, Event, Feature, Item, Receives, Unreadable
 from contracts.messages import clean_text
 
 __all__ = ["Facebook"]
 
+_TO_LIST: Final = ("pages_show_list", "pages_read_engagement")
+"""What Graph wants before it tells somebody's Pages and their names."""
 
-class Facebook(Connector):
+
+class Facebook(Receives, Pages):
     """Source: https://developers.facebook.com/docs/messenger-platform/webhooks."""
 
     name, channel, title = "facebook", "messenger", "Facebook Pages and Messenger"
-    features = (Feature("messages", ("pages_messaging", "pages_manage_metadata")),)
+    features = (Feature("messages", (*_TO_LIST, "pages_manage_metadata", "pages_messaging")),)
     events: ClassVar[Mapping[str, Any]] = EVENTS
     emits: ClassVar[tuple[type[content.Content], ...]] = (
         content.MessageReceived,

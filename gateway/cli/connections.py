@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The accounts that tenants have connected.", no_args_is_help=True)
 
-STATUSES: Final = ("pending", "active", "degraded", "needs_reauth", "paused", "revoked")
+STATUSES: Final = ("pending", "active", "degraded", "needs_reauth", "paused", "revoking", "revoked")
 PAGE: Final = 500
 
 Tenant = Annotated[str | None, typer.Option(help="Only of this tenant.")]
@@ -77,6 +77,21 @@ def show(id: Annotated[str, typer.Argument(help="con_…")], as_json: Json = Fal
         found = Connections(built.database).get(id)
         shown = _shown(built.connecting.open([found])[0])
     write_json(shown) if as_json else fields(shown)
+
+
+@app.command()
+def revoke(
+    id: Annotated[str, typer.Argument(help="con_…")],  # noqa: A002
+    reason: Annotated[str, typer.Option(help="Stands in the receipt and in the feed.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen.")] = False,
+    as_json: Json = False,
+) -> None:
+    """End a connection completely; a worker carries it out. Repeat it to see how far it is."""
+    from gateway.cli import revoking
+
+    with parts() as built:
+        shown = revoking.planned(built, id) if dry_run else revoking.ordered(built, id, reason)
+    write_json(shown) if as_json else revoking.tell(shown)
 
 
 @app.command()

@@ -19,6 +19,19 @@ from gateway.supervisor import Program
 PAGE: Final = ManualAccount("demo", "facebook", "1234567890", "Demo Page")
 """The Page that the sandbox plays."""
 PORT: Final = 8090
+APPS: Final = {
+    "META_APP_ID": "1000000000000001",
+    "INSTAGRAM_APP_ID": "1000000000000002",
+    "GOOGLE_CLIENT_ID": "1000000000003-demo.apps.googleusercontent.com",
+}
+"""Ids of the apps that exist in the sandbox, where `.env` does not name others."""
+SECRETS: Final = {
+    "META_APP_SECRET": "app_secret",
+    "INSTAGRAM_APP_SECRET": "instagram_app_secret",
+    "GOOGLE_CLIENT_SECRET": "google_client_secret",
+}
+"""Secret → the file in which the demo keeps it."""
+LOGINS: Final = ("meta", "instagram", "google")
 
 
 class Demo:
@@ -33,12 +46,13 @@ class Demo:
         self.url = f"http://127.0.0.1:{self.port}"
 
     def environ(self, given: Mapping[str, str]) -> dict[str, str]:
-        """`given`, and what it lacks: the app secret (as a file), the verify token, our address."""
-        made = dict(given)
+        """`given`, and what it lacks: apps, their secrets (as files), verify token, our address."""
+        made = {**APPS, **given}
         made["GATEWAY_SANDBOX_URL"] = given.get("GATEWAY_SANDBOX_URL") or self.url
-        if not (given.get("META_APP_SECRET") or given.get("META_APP_SECRET_FILE")):
-            _once(self._folder / "app_secret", _hex)
-            made["META_APP_SECRET_FILE"] = str((self._folder / "app_secret").absolute())
+        for name, file in SECRETS.items():
+            if not (given.get(name) or given.get(f"{name}_FILE")):
+                _once(self._folder / file, _hex)
+                made[f"{name}_FILE"] = str((self._folder / file).absolute())
         if token_file := given.get("META_VERIFY_TOKEN_FILE"):
             made["META_VERIFY_TOKEN"] = Path(token_file).read_text(encoding="utf-8").strip()
         elif not given.get("META_VERIFY_TOKEN"):
@@ -46,9 +60,14 @@ class Demo:
         return made
 
     def program(self, environ: Mapping[str, str]) -> Program:
-        """The sandbox, which signs with the app secret of `environ`."""
+        """The sandbox, which signs with the secrets of `environ`, and knows our redirect addresses:
+        browsers come back by the public URL, while it posts to where the edge listens.
+        """
         hook = f"{self._edge_url}/webhooks/meta"
         command = [sys.executable, "-m", "sandbox", "serve", "--port", str(self.port)]
+        public = environ["GATEWAY_PUBLIC_URL"].rstrip("/")
+        for login in LOGINS:
+            command += ["--redirect-uri", f"{public}/oauth/{login}/callback"]
         # Settings of the gateway are none of the sandbox's business: it plays the provider.
         known = {k: v for k, v in environ.items() if not k.startswith("GATEWAY_")}
         return Program(

@@ -9,6 +9,7 @@ from storage.erasing import Erasing
 from storage.gaps import Gaps
 from storage.log import MessageLog
 from storage.restoring import advance_numbers, held_leases, newest_ms
+from storage.revocations import JOURNALED, Revocations
 from token_vault import Erasure
 
 
@@ -42,8 +43,8 @@ def put_right(built: Parts, say: Callable[[str], None]) -> None:
 
 
 def _replay(built: Parts, say: Callable[[str], None]) -> None:
-    erasing = Erasing(built.database)
-    tenants, contacts, blanked = 0, 0, 0
+    erasing, revocations = Erasing(built.database), Revocations(built.database)
+    tenants, contacts, blanked, revoked = 0, 0, 0, 0
     for erasure in built.vault.erasures():
         if erasure.kind == "tenant" and erasure.tenant:
             blanked += erasing.tenant(erasure.tenant)
@@ -52,7 +53,11 @@ def _replay(built: Parts, say: Callable[[str], None]) -> None:
             erased_at_ms = int(erasure.at.timestamp() * 1000)
             blanked += erasing.contact(erasure.tenant, _contact(erasure), erased_at_ms)
             contacts += 1
+        elif erasure.kind == JOURNALED:
+            at_ms = int(erasure.at.timestamp() * 1000)
+            revoked += revocations.again(erasure.detail, at_ms)
     say(f"erasures: {tenants} tenants and {contacts} contacts again, {blanked} messages blanked")
+    say(f"revocations: {revoked} connections again, as soon as a worker runs")
 
 
 def _contact(erasure: Erasure) -> bytes:

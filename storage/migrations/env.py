@@ -2,6 +2,7 @@
 
 from alembic import context
 
+import storage.connecting_schema  # noqa: F401 - its tables belong to the metadata
 from storage.schema import metadata
 
 connection = context.config.attributes["connection"]

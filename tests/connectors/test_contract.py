@@ -15,7 +15,7 @@ from connectors.kit.meta.endpoint import MetaEndpoint
 from connectors.kit.meta.settings import MetaSettings
 from connectors.registry import PROVIDERS
 from contracts import content
-from contracts.connector import Account, Event, Item, Provider, Unreadable
+from contracts.connector import Account, Event, Item, Provider, Receives, Unreadable
 from contracts.messages import TYPES, Content, decode, encode
 from tests.connectors.samples import (
     BENCHES,
@@ -55,19 +55,31 @@ def test_a_connector_keeps_the_contract(bench: Bench) -> None:
 
 
 @every_connector
-def test_a_connector_describes_itself(bench: Bench) -> None:
-    connector = bench.connector
+def test_what_it_cannot_read_and_what_it_emits_is_declared(bench: Bench) -> None:
+    emits = bench.connector.emits
+    assert content.ProviderUnrecognized in emits
+    assert {kind.type for kind in emits} <= TYPES.keys()
+
+
+@pytest.mark.parametrize("line", PROVIDERS, ids=lambda line: line.connector.name)
+def test_a_connector_describes_itself(line: Provider) -> None:
+    connector = line.connector
     assert connector.name == connector.name.lower()
     assert connector.title
     assert connector.channel
     assert connector.features
+    assert len({feature.name for feature in connector.features}) == len(connector.features)
     assert all(feature.scopes for feature in connector.features)
-    assert content.ProviderUnrecognized in connector.emits
-    assert {kind.type for kind in connector.emits} <= TYPES.keys()
+
+
+@pytest.mark.parametrize("line", PROVIDERS, ids=lambda line: line.connector.name)
+def test_one_that_does_not_receive_has_no_endpoint_and_says_so(line: Provider) -> None:
+    """Fixtures are asked of the others: nobody gets around them by leaving one of the two out."""
+    assert issubclass(line.connector, Receives) == (line.endpoint is not None)
 
 
 def test_names_are_used_once() -> None:
-    assert len(BENCHES) == len(PROVIDERS)
+    assert len({line.connector.name for line in PROVIDERS}) == len(PROVIDERS)
 
 
 def test_receiving_loads_nothing_heavy() -> None:

@@ -82,7 +82,8 @@ class Run:
 
     def _environ(self) -> dict[str, str]:
         """The settings of whoever runs the tests do not reach the run: empty counts as absent."""
-        ours = {name: "" for name in os.environ if name.startswith(("GATEWAY_", "META_"))}
+        prefixes = ("GATEWAY_", "META_", "INSTAGRAM_", "GOOGLE_")
+        ours = {name: "" for name in os.environ if name.startswith(prefixes)}
         return {**ours, "GATEWAY_DATA_DIR": str(self.data_dir)}
 
 

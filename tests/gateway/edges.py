@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 from starlette.types import Message, Scope
 
-from connectors.registry import build
+from connectors.registry import Registry, build
 from contracts.errors import Unavailable
 from gateway.app import Edge
 from gateway.parts import Parts
@@ -23,6 +23,7 @@ class FakeJobs:
         self.away = False
         self.nudged: list[list[int]] = []
         self.replays: list[str] = []
+        self.dues = 0
 
     def nudge(self, lanes: Sequence[int]) -> None:
         self._ask()
@@ -31,6 +32,10 @@ class FakeJobs:
     def replay(self, replay: str) -> None:
         self._ask()
         self.replays.append(replay)
+
+    def due(self) -> None:
+        self._ask()
+        self.dues += 1
 
     def _ask(self) -> None:
         if self.away:
@@ -65,9 +70,12 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def running(world: rig.Rig, jobs: FakeJobs) -> AsyncIterator[World]:
+async def running(
+    world: rig.Rig, jobs: FakeJobs, registry: Registry | None = None
+) -> AsyncIterator[World]:
     """An edge over the rig's stores, started and stopped."""
-    parts = Parts(world.settings, build(rig.ENVIRON), open_vault(world.settings), jobs)
+    built = registry or build(rig.ENVIRON)
+    parts = Parts(world.settings, built, open_vault(world.settings), jobs)
     edge = Edge(parts)
     transport = httpx.ASGITransport(edge, raise_app_exceptions=False)
     async with (

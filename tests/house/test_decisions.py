@@ -110,8 +110,8 @@ def test_calls_go_out_through_the_one_transport() -> None:
     }
 
 
-def test_routes_are_made_in_two_places() -> None:
-    """ADR 17: from the table of operations, and for the pages that show it."""
+def test_routes_are_made_in_three_places() -> None:
+    """ADR 17: from the table of operations, for the pages that show it, for people's pages."""
     makers = {
         name
         for name, tree in _modules("gateway")
@@ -120,7 +120,11 @@ def test_routes_are_made_in_two_places() -> None:
         and isinstance(node.func, ast.Name)
         and node.func.id == "Route"
     }
-    assert makers == {"gateway/operations.py", "gateway/pages.py"}
+    assert makers == {
+        "gateway/operations.py",
+        "gateway/pages.py",
+        "gateway/connect/pages.py",
+    }
 
 
 def test_the_main_database_is_opened_in_one_place() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox.settings import Settings
+from tests.sandbox.logins import APPS, Login
 from tests.sandbox.stage import (
     OTHER_PAGE,
     PAGE,
@@ -41,3 +42,38 @@ def phone(webhook_url: str) -> Iterator[Phone]:
         client = Phone(address)
         yield client
         client.http.close()
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[tuple[Receiver, str]]:
+    """A receiver of everything that providers send of their own accord, and its address."""
+    receiver = Receiver()
+    with serving(receiver.server()) as address:
+        yield receiver, address
+
+
+@pytest.fixture(scope="module")
+def providers(gateway: tuple[Receiver, str]) -> Iterator[Login]:
+    """A sandbox in which all three apps exist, for the tests of a file."""
+    pages = {PAGE: "Demo Page", OTHER_PAGE: "Corner Bakery"}
+    webhook_url = f"{gateway[1]}/webhooks/meta"
+    settings = Settings(webhook_url, SECRET, VERIFY_TOKEN, pages, **APPS)
+    with serving(sandbox_server(settings, PAUSES_S)) as address:
+        client = Login(address, gateway[1])
+        yield client
+        client.http.close()
+
+
+@pytest.fixture
+def login(providers: Login, gateway: tuple[Receiver, str]) -> Login:
+    """That sandbox as it was at its start: nobody has connected anything."""
+    providers.control("reset")
+    gateway[0].received.clear()
+    gateway[0].told.clear()
+    return providers
+
+
+@pytest.fixture
+def told(login: Login, gateway: tuple[Receiver, str]) -> Receiver:
+    """What the providers tell the gateway in this test."""
+    return gateway[0]

@@ -13,7 +13,7 @@ import httpx
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -68,7 +68,11 @@ class Received:
     @property
     def signed(self) -> bool:
         """Whether the signature is that of the app secret over these very bytes."""
-        expected = hmac.new(SECRET.encode(), self.body, hashlib.sha256).hexdigest()
+        return self.signed_with(SECRET)
+
+    def signed_with(self, secret: str) -> bool:
+        """Whether the signature is that of `secret` over these very bytes."""
+        expected = hmac.new(secret.encode(), self.body, hashlib.sha256).hexdigest()
         return self.headers.get("x-hub-signature-256") == f"sha256={expected}"
 
     @property
@@ -106,11 +110,21 @@ class Receiver:
     received: list[Received] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     token: str = VERIFY_TOKEN
+    told: list[tuple[str, Received]] = field(default_factory=list)
 
     def server(self, port: int = 0) -> uvicorn.Server:
         """The receiver as a server."""
-        route = Route("/webhooks/meta", self.webhook, methods=["GET", "POST"])
-        return uvicorn.Server(configured(Starlette(routes=[route]), port))
+        routes = [
+            Route("/webhooks/meta", self.webhook, methods=["GET", "POST"]),
+            Route("/{path:path}", self.callback, methods=["POST"]),
+        ]
+        return uvicorn.Server(configured(Starlette(routes=routes), port))
+
+    async def callback(self, request: Request) -> Response:
+        """Take what is told beside webhooks; a deletion is confirmed."""
+        self.told.append((request.url.path, Received(dict(request.headers), await request.body())))
+        status = 202 if request.url.path == "/webhooks/google-risc" else 200
+        return JSONResponse({"url": "https://example.com/?c=1", "confirmation_code": "1"}, status)
 
     async def webhook(self, request: Request) -> Response:
         """Answer the handshake, or take a delivery: 200, 401, or what `answers` says next."""

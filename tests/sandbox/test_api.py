@@ -73,12 +73,12 @@ def test_the_conversation_follows_edits_and_reactions(phone: Phone) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_graph_refuses_in_its_own_shape(phone: Phone, method: str) -> None:
-    answer = phone.http.request(method, "/v24.0/me/accounts")
+    answer = phone.http.request(method, "/v24.0/me/horoscope")
     assert answer.status_code == 404
     assert answer.headers["facebook-api-version"] == "v24.0"
     error = answer.json()["error"]
     assert (error["type"], error["code"]) == ("OAuthException", 2500)
-    assert "/me/accounts" in error["message"]
+    assert "/me/horoscope" in error["message"]
     assert error["fbtrace_id"]
 
 

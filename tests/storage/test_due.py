@@ -63,13 +63,13 @@ def test_no_more_is_taken_than_asked_for(rows: DueRows) -> None:
 def test_a_row_is_one_holders(rows: DueRows, database: Database) -> None:
     _put(rows, "a")
     (mine,) = rows.take([KIND], 5)
-    assert not mine.broken
+    assert mine.crashes == 0
     assert DueRows(database).take([KIND], 5) == []
     assert DueRows(database).take_now(KIND, "a") is None
     rows.finish(mine, now_ms() - 5)
     (again,) = DueRows(database).take([KIND], 5)
     assert again.ticket != mine.ticket
-    assert not again.broken
+    assert again.crashes == 0
 
 
 def test_a_dead_holders_row_comes_due_again_and_says_so(rows: DueRows, database: Database) -> None:
@@ -77,7 +77,7 @@ def test_a_dead_holders_row_comes_due_again_and_says_so(rows: DueRows, database:
     (dead,) = rows.take([KIND], 5)
     _expire(database)
     (next_,) = rows.take([KIND], 5)
-    assert next_.broken
+    assert next_.crashes == 1
     with pytest.raises(LeaseLost):
         rows.finish(dead, None)
     with pytest.raises(LeaseLost):
@@ -94,7 +94,82 @@ def test_a_lease_runs_out_by_itself(database: Database) -> None:
     _put(short, "a")
     (first,) = short.take([KIND], 5)
     (second,) = short.take([KIND], 5)
-    assert (first.key, second.broken) == ("a", True)
+    assert (first.key, first.crashes, second.crashes) == ("a", 0, 1)
+
+
+def _crash(rows: DueRows, database: Database) -> Taken:
+    """Take the one row that is due as after a crash, and be gone again."""
+    (row,) = rows.take([KIND], 5)
+    if row.crashes:
+        rows.suspect(row)
+    _expire(database)
+    return row
+
+
+def test_crashes_in_a_row_are_counted_and_the_row_rests_for_longer(
+    rows: DueRows, database: Database
+) -> None:
+    _put(rows, "a")
+    rests = []
+    for crashes in range(1, 6):
+        _crash(rows, database)
+        (row,) = rows.take([KIND], 5)
+        assert row.crashes == crashes
+        rests.append(rows.suspect(row))
+        standing = rows.standing(KIND, "a")
+        assert standing is not None
+        assert f"{crashes} times" in standing.last_error
+        assert abs((standing.wait_ms or 0) - rests[-1] * 1000) < 10_000
+        rows.give_back(row, 0)
+    assert rests == [120, 240, 3600, 3600, 3600]
+
+
+@pytest.mark.parametrize("end", ["finish", "put_off"])
+def test_an_end_of_any_kind_clears_the_row(rows: DueRows, database: Database, end: str) -> None:
+    _put(rows, "a")
+    _crash(rows, database)
+    (row,) = rows.take([KIND], 5)
+    rows.suspect(row)
+    if end == "finish":
+        rows.finish(row, now_ms() - 1)
+    else:
+        rows.put_off(row, 0, "no")
+    (again,) = rows.take([KIND], 5)
+    assert again.crashes == 0
+
+
+def test_what_was_not_begun_is_given_back_as_it_was(rows: DueRows, database: Database) -> None:
+    _put(rows, "a")
+    _crash(rows, database)
+    (row,) = rows.take([KIND], 5)
+    rows.give_back(row, 0)
+    (again,) = rows.take([KIND], 5)
+    assert again.crashes == row.crashes == 1
+    rows.give_back(row, 0)
+    assert rows.take([KIND], 5) == [], "it is another's by now"
+
+
+def test_no_caller_takes_what_may_kill_it_ahead_of_its_time(
+    rows: DueRows, database: Database
+) -> None:
+    _put(rows, "a")
+    _crash(rows, database)
+    (row,) = rows.take([KIND], 5)
+    rows.give_back(row, 60)
+    assert rows.take_now(KIND, "a") is None
+    _put(rows, "a")
+    (anew,) = rows.take([KIND], 5)
+    assert anew.crashes == 1, "not forgotten by who schedules it anew"
+
+
+def test_who_was_too_slow_begins_nothing(rows: DueRows, database: Database) -> None:
+    _put(rows, "a")
+    _crash(rows, database)
+    (slow,) = rows.take([KIND], 5)
+    _expire(database)
+    rows.take([KIND], 5)
+    with pytest.raises(LeaseLost):
+        rows.suspect(slow)
 
 
 def test_what_failed_waits_and_counts(rows: DueRows) -> None:

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from contracts.errors import Conflict, LeaseLost, NotFound
-from storage.connections import Connections, Grant
+from storage.connections import Connection, Connections, Grant
 from storage.cursors import BEGINNING
 from storage.database import Database, now_ms
 from storage.drain import DrainStore
@@ -21,13 +21,15 @@ OLD = Grant(
     login="google",
     subject=digest("subject"),
     scopes=["mail"],
+    declined=[],
     sealed=b"old",
     version=1,
     created_at_ms=1,
     obtained_at_ms=1,
     expires_at_ms=2,
 )
-NEEDS = Turned("con_a", "active", "needs_reauth", "invalid_grant")
+CON_A = Connection("con_a", "acme", "facebook", b"", b"", "active", "", 0, 0, 0)
+NEEDS = Turned(CON_A, "needs_reauth", "invalid_grant", {"refused:gra_1": "invalid_grant"}, [])
 
 
 @pytest.fixture
@@ -82,8 +84,7 @@ def test_a_refusal_is_committed_with_its_connections_and_messages(
     found = Connections(connected).get("con_a")
     assert (found.status, found.status_reason) == ("needs_reauth", "invalid_grant")
     assert len(MessageLog(connected).read(BEGINNING, 10).rows) == 1
-    assert Grants(connected).refused_beside("gra_2", ["con_a"]) == {"con_a"}
-    assert Grants(connected).refused_beside(OLD.id, ["con_a"]) == frozenset()
+    assert found.causes == {"refused:gra_1": "invalid_grant"}
 
 
 def test_a_connection_that_turned_meanwhile_undoes_all_of_it(

@@ -145,10 +145,10 @@ class Traffic:
             return
         grant, carried = grants.get(row.key), grants.carried(row.key)
         becomes = chance.choice(["active", "needs_reauth"])
-        turned = [Turned(c.id, c.status, becomes, "") for c in carried if chance.random() < 0.7]
+        turned = [Turned(c, becomes, "", {}, []) for c in carried if chance.random() < 0.7]
         renewal = Renewal(grant.id, grant.version, b"newer", now_ms(), None)
-        outcome = Outcome(row, now_ms(), turned, renewal)
-        said = [_append(chance, one.connection, key=(row.ticket, one.connection)) for one in turned]
+        outcome = Outcome(row, now_ms(), turned, renewal, look=[c.id for c in carried])
+        said = [_append(chance, one.was.id, key=(row.ticket, one.was.id)) for one in turned]
         with contextlib.suppress(LeaseLost):
             try:
                 self._write(Turn(first=outcome.commit, appends=said))

@@ -17,14 +17,17 @@ from tests.rig import Rig
 from tests.workers.logins import FIRST, LIFE_S
 from workers.refreshing import lifetime_ms
 
+SUBJECT = "9001"
+"""Who consents."""
+
 
 def tokens(left_s: float | None = 60, *, name: str = "access-0") -> Tokens:
     """Tokens that end in `left_s` seconds, after a life of an hour; None: never."""
     now = datetime.now(UTC)
     if left_s is None:
-        return Tokens(Secret(name), now - timedelta(days=2), None, Secret(FIRST))
+        return Tokens(Secret(name), now - timedelta(days=2), None, Secret(FIRST), SUBJECT)
     ends = now + timedelta(seconds=left_s)
-    return Tokens(Secret(name), ends - timedelta(seconds=LIFE_S), ends, Secret(FIRST))
+    return Tokens(Secret(name), ends - timedelta(seconds=LIFE_S), ends, Secret(FIRST), SUBJECT)
 
 
 def consent(
@@ -61,9 +64,12 @@ def take(rig: Rig, seconds: float = 60) -> Taken:
     return row
 
 
-def refresh(rig: Rig) -> None:
+def run_due(rig: Rig) -> None:
     """Run all that is due, as a worker does."""
     wait(rig.parts.scheduler.run_due())
+
+
+refresh = run_due
 
 
 def come_due(rig: Rig) -> None:

@@ -29,6 +29,7 @@ class Provider:
         self.calls = 0
         self.live = {FIRST}
         self.delay_s = 0.0
+        self.life_s = LIFE_S
         self.status = 200
         self.error = ""
         self.scope: str | None = None
@@ -43,7 +44,7 @@ class Provider:
                 status, error = 400, "invalid_grant"
             else:
                 error = self.error
-            given = {"access_token": f"access-{number}", "expires_in": LIFE_S}
+            given = {"access_token": f"access-{number}", "expires_in": self.life_s}
             if status == 200 and self.rotates:
                 self.live = {f"refresh-{number}"}
                 given["refresh_token"] = f"refresh-{number}"
@@ -142,6 +143,20 @@ class RotatingLogin(FakeLogin):
     rotates = True
 
 
+class SlowLogin(FakeLogin):
+    """Its tokens are old when they come."""
+
+    name = "slow"
+
+    def refresh(self, client: httpx.Client, tokens: Tokens) -> Refreshed:
+        new = super().refresh(client, tokens).tokens
+        assert new.expires_at is not None
+        older = (new.expires_at - new.obtained_at) * 0.6
+        return Refreshed(
+            Tokens(new.access_token, new.obtained_at - older, new.expires_at - older), None
+        )
+
+
 class CheckedLogin(FakeLogin):
     """Tokens without an end, which are checked once a day."""
 
@@ -155,7 +170,7 @@ class CheckedLogin(FakeLogin):
         return Refreshed(Tokens(tokens.access_token, datetime.now(UTC)))
 
 
-LOGINS: Final = (FakeLogin, RotatingLogin, CheckedLogin)
+LOGINS: Final = (FakeLogin, RotatingLogin, SlowLogin, CheckedLogin)
 
 
 def logins(url: str) -> dict[str, Login]:

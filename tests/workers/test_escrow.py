@@ -21,7 +21,7 @@ def put(rig: Rig, name: str, day: int) -> InEscrow:
     rig.vault.ensure_days(that, 1)
     sealed = rig.vault.escrow.seal(that, "acme", "grt_1", name.encode())
     until_ms = (over(that) - EPOCH).days * DAY_MS
-    new = InEscrow(name, "acme", "grt_1", "meta", day, sealed, day * DAY_MS, until_ms)
+    new = InEscrow(name, "acme", "grt_1", "meta", day, sealed, day * DAY_MS, until_ms, "rev_1")
     EscrowStore(rig.database).add(new)
     return new
 
@@ -37,13 +37,13 @@ def test_it_outlives_its_tenant(rig: Rig) -> None:
     rig.vault.destroy_tenant("acme")
     Erasing(rig.database).tenant("acme")
     store = EscrowStore(rig.database)
-    assert store.of_grant("acme", "grt_1", now_ms()) == [one, two]
+    assert store.of_revocation("rev_1", now_ms()) == [one, two]
     assert (opened(rig, one), opened(rig, two)) == (b"one", b"two")
+    assert store.of_revocation("rev_1", two.until_ms) == [], "not a moment longer"
+    assert store.of_revocation("rev_2", now_ms()) == []
     for _ in range(2):
-        store.remove("one")
-    assert store.of_grant("acme", "grt_1", now_ms()) == [two]
-    assert store.of_grant("acme", "grt_1", two.until_ms) == [], "not a moment longer"
-    assert store.of_grant("beta", "grt_1", now_ms()) == []
+        store.drop("rev_1")
+    assert store.of_revocation("rev_1", now_ms()) == []
 
 
 def test_upkeep_ends_what_is_over(rig: Rig) -> None:
@@ -51,7 +51,7 @@ def test_upkeep_ends_what_is_over(rig: Rig) -> None:
     assert ended.until_ms <= now_ms() < kept.until_ms <= ended.until_ms + DAY_MS
     for _ in range(2):
         rig.parts.upkeep.run()
-    assert EscrowStore(rig.database).of_grant("acme", "grt_1", 0) == [kept]
+    assert EscrowStore(rig.database).of_revocation("rev_1", 0) == [kept]
     with pytest.raises(KeyDestroyed):
         opened(rig, ended)
     assert opened(rig, kept) == b"kept"

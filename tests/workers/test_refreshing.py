@@ -25,7 +25,7 @@ from storage.grants import REFRESH, Grants
 from storage.openings import TokenOpenings
 from storage.turns import Turn, Written
 from tests.rig import Rig
-from tests.workers.granted import come_due, consent, refresh, said, status, take, tokens
+from tests.workers.granted import SUBJECT, come_due, consent, refresh, said, status, take, tokens
 from tests.workers.logins import LIFE_S, Provider, logins, served
 
 ENOUGH = timedelta(minutes=5)
@@ -87,6 +87,16 @@ def test_an_old_refresh_token_that_is_not_sent_again_is_kept(rig: Rig, provider:
         opened = rig.parts.tokens.open(stored, job="test")
         assert opened.refresh_token is not None
         assert opened.refresh_token.reveal() == "refresh-0"
+
+
+def test_who_consented_is_known_as_long_as_the_grant(rig: Rig, provider: Provider) -> None:
+    for login in ("fake", "rotating"):
+        provider.rotates = login == "rotating"
+        grant = consent(rig, tokens(60), [], login=login)
+        refresh(rig)
+        stored = Grants(rig.database).get(grant.id)
+        assert stored.version == 2
+        assert rig.parts.tokens.open(stored, job="test").subject == SUBJECT
 
 
 def test_a_refresh_token_that_is_sent_replaces_the_old_one(rig: Rig, provider: Provider) -> None:
@@ -217,10 +227,12 @@ def test_a_token_that_has_ended_meanwhile_degrades_and_recovers(
 
 def test_what_is_degraded_for_another_reason_stays_so(rig: Rig) -> None:
     page = rig.connect("acme", "10")
-    Connections(rig.database).set_status(page.id, "degraded", "a scope is missing")
+    Connections(rig.database).set_status(
+        page.id, "degraded", "scopes: a scope is missing", {"scopes": "a scope is missing"}
+    )
     consent(rig, tokens(60), [page])
     refresh(rig)
-    assert status(rig, page) == ("degraded", "a scope is missing")
+    assert status(rig, page) == ("degraded", "scopes: a scope is missing")
     assert said(rig) == []
 
 
@@ -308,6 +320,58 @@ def test_what_the_provider_says_goes_to_the_caller(rig: Rig, provider: Provider)
     assert provider.calls == 2
 
 
+def test_tokens_that_have_ended_when_they_come_are_no_reason_to_ask_again(
+    rig: Rig, provider: Provider
+) -> None:
+    grant = consent(rig, tokens(30), [])
+    provider.life_s = 0
+    for calls in (1, 2):
+        with pytest.raises(Retryable, match="have ended already") as waits:
+            rig.parts.refresher.fresh(grant.id, job="send", at_least=ENOUGH)
+        assert provider.calls == calls
+    assert (waits.value.after_s or 0) >= 60
+
+
+def test_tokens_that_do_not_last_are_used_as_they_came(rig: Rig, provider: Provider) -> None:
+    """Half of their life is over when they come: asking again would bring no better ones."""
+    grant = consent(rig, tokens(-1), [], login="slow")
+    provider.life_s = 30
+    given = rig.parts.refresher.fresh(grant.id, job="send", at_least=ENOUGH)
+    assert (given.access_token.reveal(), provider.calls) == ("access-1", 1)
+
+
+@pytest.mark.parametrize(("answer", "reason"), [(429, "throttled"), (401, "permanent")])
+def test_an_answer_that_says_no_is_no_lost_answer(
+    rig: Rig, provider: Provider, answer: int, reason: str
+) -> None:
+    grant = consent(rig, tokens(60), [], login="rotating")
+    provider.status, provider.error = answer, "no"
+    refresh(rig)
+    standing = DueRows(rig.database).standing(REFRESH, grant.id)
+    assert standing is not None
+    assert standing.last_error.startswith(reason)
+    assert Grants(rig.database).get(grant.id).asked_at_ms is None
+    provider.status, provider.live = 200, set()
+    come_due(rig)
+    refresh(rig)
+    assert Grants(rig.database).get(grant.id).refusal == "invalid_grant"
+
+
+def test_an_answer_that_says_no_does_not_excuse_an_earlier_one_that_was_lost(
+    rig: Rig, provider: Provider
+) -> None:
+    grant = consent(rig, tokens(60), [], login="rotating")
+    for answer in (503, 429):
+        provider.status = answer
+        refresh(rig)
+        assert Grants(rig.database).get(grant.id).asked_at_ms is not None
+        come_due(rig)
+    provider.status, provider.live = 200, set()
+    refresh(rig)
+    refusal = Grants(rig.database).get(grant.id).refusal
+    assert refusal.startswith("an earlier refresh got no answer")
+
+
 def test_while_nothing_newer_is_to_be_had_what_has_not_ended_has_to_do(
     rig: Rig, provider: Provider
 ) -> None:
@@ -380,8 +444,9 @@ def test_an_answer_outlives_a_store_that_is_away(
 ) -> None:
     provider.rotates = True
     page = rig.connect("acme", "10")
-    Connections(rig.database).set_status(page.id, "needs_reauth", "before")
     grant = consent(rig, tokens(60), [page], login="rotating")
+    causes = {f"refused:{grant.id}": "before"}
+    Connections(rig.database).set_status(page.id, "needs_reauth", "before", causes)
     rig.parts.refresher._store = Unsteady(rig.database, commits=commits)
     refresh(rig)
     assert (provider.calls, Grants(rig.database).get(grant.id).version) == (1, 2)

@@ -1,11 +1,17 @@
 """The scheduler: due rows handed out, failures put off, nothing lost with a thread or a process."""
 
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import wait
+from pathlib import Path
 
 import httpx
 import pytest
+import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from contracts.errors import (
     GatewayError,
@@ -20,12 +26,16 @@ from contracts.settings import Settings
 from storage import migrate
 from storage.database import Database, now_ms
 from storage.due import DueRows, Taken
+from storage.schema import due
 from tests.processes import eventually
+from tests.workers.crashers import KILLED, POISON
 from workers.metrics import Metrics
+from workers.repeating import Repeating
 from workers.retrying import LONGEST_AFTER_S, pause_s, told, until_stored
-from workers.scheduler import AT_ONCE, Job, Scheduler
+from workers.scheduler import AT_ONCE, KILLS, Job, Scheduler
 
 KIND = "work"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -120,6 +130,104 @@ def test_it_looks_by_itself_and_stops_after_what_is_under_way(rows: DueRows) -> 
     assert (standing.taken, standing.wait_ms) == (False, None)
 
 
+def test_no_row_is_taken_once_it_stops(rows: DueRows) -> None:
+    """Threads that come free while the last jobs end are for nobody."""
+    busy, may_end = threading.Semaphore(0), threading.Event()
+
+    def job(row: Taken) -> None:
+        busy.release()
+        assert may_end.wait(20)
+        rows.finish(row, None)
+
+    _put(rows, AT_ONCE)
+    scheduler = Scheduler(rows, {KIND: job}, Metrics())
+    scheduler.start()
+    for _ in range(AT_ONCE):
+        assert busy.acquire(timeout=10)
+    rows.schedule(KIND, "late", now_ms() - 1000)
+    time.sleep(0.2)  # until the next look waits for a thread
+    stopping = threading.Thread(target=scheduler.stop)
+    stopping.start()
+    time.sleep(0.1)
+    may_end.set()
+    stopping.join(10)
+    assert [row.key for row in rows.take([KIND], 5)] == ["late"]
+
+
+def test_it_looks_at_once_when_it_is_told(rows: DueRows) -> None:
+    began = threading.Event()
+
+    def job(row: Taken) -> None:
+        began.set()
+        rows.finish(row, None)
+
+    scheduler = Scheduler(rows, {KIND: job}, Metrics())
+    scheduler._finder = Repeating("scheduler", 60, scheduler._look)
+    scheduler.start()
+    _put(rows, 1)
+    assert not began.wait(1)
+    scheduler.look()
+    assert began.wait(10)
+    scheduler.stop()
+
+
+def _left(database: Database) -> dict[str, int]:
+    """Rows that are not done, and how many crashes in a row each is known for."""
+    waiting = sa.select(due.c.key, due.c.crashes).where(due.c.due_at_ms.is_not(None))
+    with database.read() as connection:
+        return {row.key: row.crashes for row in connection.execute(waiting)}
+
+
+def _let_all_come_due(database: Database) -> None:
+    with database.write() as connection:
+        waits = sa.update(due).where(due.c.due_at_ms.is_not(None))
+        connection.execute(waits.values(due_at_ms=database.clock_ms() - 1))
+
+
+def test_a_row_that_kills_its_workers_is_found_and_rests(rows: DueRows, database: Database) -> None:
+    """Its neighbours die with the first worker, and are done by a later one."""
+
+    def work() -> int:
+        worker = [sys.executable, "-m", "tests.workers.crashers", database.url, KIND]
+        return subprocess.run(worker, cwd=ROOT, timeout=60, check=False).returncode
+
+    for key in (POISON, *map(str, range(5))):
+        rows.schedule(KIND, key, now_ms() - 1000)
+    for deaths in range(KILLS + 1):
+        _let_all_come_due(database)
+        assert work() == KILLED
+        left = _left(database)
+        assert left.pop(POISON) == deaths
+        assert all(crashes <= 1 for crashes in left.values()), "others' crashes are not theirs"
+    assert work() == 0, "it rests, and the others are done"
+    assert _left(database) == {POISON: KILLS}
+    rest = rows.standing(KIND, POISON)
+    assert rest is not None
+    assert (rest.wait_ms or 0) > 3_500_000
+
+
+def test_a_row_that_kills_is_told_to_the_operator(rows: DueRows, database: Database) -> None:
+    metrics = Metrics()
+    done: list[int] = []
+
+    def job(row: Taken) -> None:
+        done.append(row.crashes)
+        rows.finish(row, None)
+
+    for crashes in (1, KILLS):
+        _put(rows, 1)
+        (row,) = rows.take([KIND], 1)
+        rows.give_back(row._replace(crashes=crashes), 0)
+        with capture_logs() as logs:
+            _run(rows, job, metrics)
+        (told_,) = (line for line in logs if line["event"] == "due.crashed")
+        assert told_["log_level"] == ("error" if crashes == KILLS else "warning")
+        assert (told_["kind"], told_["key"], told_["crashes"]) == (KIND, "0", crashes)
+    assert done == [1, KILLS]
+    count = metrics.registry.get_sample_value("gateway_due_crashes_total", {"kind": KIND})
+    assert count == 2
+
+
 def test_a_store_that_is_away_ends_nothing(rows: DueRows) -> None:
     class Away(DueRows):
         away = True
@@ -164,6 +272,7 @@ def test_metrics_are_served_where_it_is_said(free_port: int) -> None:
         (Retryable("503"), (5, 20), 900),
         (Throttled("429", scope="app", after_s=300), (305, 320), 1200),
         (Permanent("invalid_client"), (60, 240), 3600),
+        (Misconfigured("login meta is off"), (10, 40), 300),
         (ValueError("a fault of ours"), (60, 240), 3600),
     ],
 )

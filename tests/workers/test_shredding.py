@@ -20,6 +20,7 @@ from storage.database import Database
 from storage.sealed import SEALED, Sealed
 from tests.backups import backup_of
 from tests.rig import Rig, text
+from tests.workers.sessions import put_session
 from token_vault import KeyStore, Purpose, Vault, open_vault
 
 TENANTS = {"acme": "10", "beta": "20"}
@@ -36,6 +37,7 @@ def populate(rig: Rig) -> None:
             rig.drain(rig.put(text(page, "7", WORDS)))
             broken = f'{{"id":"{page}","messaging":[{{"message":3,"text":"{WORDS}"}}]}}'
             rig.drain(rig.put_items([Item("facebook", page, broken.encode())]))
+            put_session(rig, tenant, SECRET)
 
 
 def rows(database: Database, column: Sealed, tenant: str) -> list[dict[str, Any]]:

@@ -51,6 +51,9 @@ REASONS: Final[Mapping[str, Verdict]] = {
 _OPERATOR: Final = "the OAuth client is refused, see GOOGLE_CLIENT_ID and GOOGLE_CLIENT_SECRET"
 _LATER: Final = Verdict(Retryable, "temporary trouble")
 
+INVALID_TOKEN: Final = "invalid_token"  # noqa: S105
+"""What a token that was given back, or never was one, gets from all but the token endpoint."""
+
 TOKEN_ERRORS: Final[Mapping[str, Verdict]] = {
     "invalid_grant": Verdict(Reauthorize, "the grant is over"),
     "invalid_client": Verdict(Permanent, _OPERATOR),

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 import msgspec
 
 from connectors.kit.google.settings import GoogleSettings
-from contracts.errors import Reauthorize, Retryable
-from contracts.login import Login, Refreshed, Tokens
+from contracts.errors import OutcomeUnknown, Permanent, Reauthorize, Retryable
+from contracts.login import Code, Consent, Granted, OAuthLogin, Refreshed, Tokens
 from contracts.tokens import Secret
 
 if TYPE_CHECKING:
@@ -38,15 +38,19 @@ class _Answer(msgspec.Struct):
     expires_in: Seconds | None = None
     refresh_token: str | None = None
     scope: str | None = None
+    id_token: str | None = None
 
 
-class GoogleLogin(Login):
-    """Refreshes by a plain POST: google-auth would try three times by itself, keeps what was
-    granted to itself unless scopes are asked for, and asking for one that was not granted fails.
+class GoogleLogin(OAuthLogin):
+    """Consents go through google-auth-oauthlib's flow. Refreshes are a plain POST: google-auth
+    would try three times by itself, keeps what was granted to itself unless scopes are asked for,
+    and asking for one that was not granted fails.
     """
 
     name: ClassVar[str] = "google"
+    title: ClassVar[str] = "Google"
     rotates: ClassVar[bool] = False
+    takes_pkce: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -54,6 +58,49 @@ class GoogleLogin(Login):
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._settings, self._now = settings, now
+
+    def consent_url(self, consent: Consent) -> str:
+        """Asks for `openid email` as well, which tell whose consent it is."""
+        from connectors.kit.google import consent as consents
+
+        return consents.consent_url(self._settings, consent)
+
+    def exchange(self, client: httpx.Client, code: Code) -> Granted:
+        """See `OAuthLogin.exchange`. Without a refresh token, an older one of the same person stays
+        in use. `declined` is empty: Google only says what was granted.
+        """
+        from connectors.kit.google import consent as consents
+
+        now = self._now()
+        answer = _answer(consents.spend(client, self._settings, code))
+        if answer.id_token is None:
+            raise Permanent("Google does not say who consented, although openid was asked for")
+        person = consents.person(answer.id_token, self._settings.client_id)
+        return Granted(
+            tokens=_tokens(answer, now, person.sub),
+            scopes=granted(answer.scope or ""),
+            ids=frozenset({person.sub}),
+            name=person.name,
+            email=person.email if person.email_verified else None,
+        )
+
+    def carry(self, tokens: Tokens) -> httpx.Auth:
+        from connectors.kit.google.auth import HOSTS
+        from connectors.kit.transport.auth import Bearer
+
+        return Bearer(tokens.access_token, HOSTS)
+
+    def permissions(self, client: httpx.Client, tokens: Tokens) -> frozenset[str] | None:
+        """By an access token that has not ended. Raises `TokenRefused` for another."""
+        from connectors.kit.google import consent as consents
+
+        return granted(consents.scopes_of(client, self._settings, tokens.access_token))
+
+    def revoke(self, client: httpx.Client, tokens: Tokens) -> None:
+        """See `OAuthLogin.revoke`: one token of a person takes all with it, of every tenant."""
+        from connectors.kit.google import consent as consents
+
+        consents.end(client, tokens.refresh_token or tokens.access_token)
 
     def due_at(self, tokens: Tokens) -> datetime | None:
         """Ten minutes before the token ends, or at half its life if that is short; without a
@@ -81,23 +128,36 @@ class GoogleLogin(Login):
         response = client.post(TOKEN_URL, data=form, extensions={"idempotent": True})
         if response.status_code != 200:
             raise token_refusal(read(response))
-        return _refreshed(response.content, now)
+        return _refreshed(response.content, now, tokens.subject)
 
 
-def _refreshed(body: bytes, now: datetime) -> Refreshed:
+def _answer(told: dict[str, Any]) -> _Answer:
+    try:
+        answer = msgspec.convert(told, _Answer, strict=False)
+    except msgspec.ValidationError:
+        answer = None
+    if answer is None or not answer.access_token:
+        raise OutcomeUnknown("Google answered with something else than tokens")
+    return answer
+
+
+def _refreshed(body: bytes, now: datetime, subject: str) -> Refreshed:
     try:
         answer = msgspec.json.decode(body, type=_Answer, strict=False)
-        access = Secret(answer.access_token)
+        tokens = _tokens(answer, now, subject)
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError):
         raise Retryable("Google answered with something else than tokens") from None
-    life = timedelta(seconds=answer.expires_in or _USUAL_LIFE_S)
-    tokens = Tokens(
-        access_token=access,
-        obtained_at=now,
-        expires_at=now + life,
-        refresh_token=Secret(answer.refresh_token) if answer.refresh_token else None,
-    )
     return Refreshed(tokens, None if answer.scope is None else granted(answer.scope))
+
+
+def _tokens(answer: _Answer, now: datetime, subject: str) -> Tokens:
+    return Tokens(
+        access_token=Secret(answer.access_token),
+        obtained_at=now,
+        expires_at=now + timedelta(seconds=answer.expires_in or _USUAL_LIFE_S),
+        refresh_token=Secret(answer.refresh_token) if answer.refresh_token else None,
+        subject=subject,
+    )
 
 
 def granted(scope: str) -> frozenset[str]:

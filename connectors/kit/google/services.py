@@ -2,7 +2,7 @@
 
 import json
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -14,9 +14,6 @@ from connectors.kit.google.errors import refusal
 from connectors.kit.transport.for_httplib2 import ClientHttp
 from connectors.kit.transport.hosts import name_of
 from connectors.kit.transport.refusals import IDEMPOTENT, Answer
-
-HOSTS: Final = ("www.googleapis.com", "gmail.googleapis.com")
-"""Where an account's token goes."""
 
 
 def calendar(client: httpx.Client) -> Any:

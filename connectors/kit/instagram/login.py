@@ -7,35 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final
-
-import msgspec
+from typing import TYPE_CHECKING, ClassVar, Final
+from urllib.parse import urlencode
 
 from connectors.kit.instagram.settings import InstagramSettings
-from contracts.errors import Reauthorize, Retryable
-from contracts.login import Login, Refreshed, Tokens
+from contracts.errors import Permanent, Reauthorize, Retryable
+from contracts.login import Code, Consent, Granted, OAuthLogin, Refreshed, Tokens
 from contracts.tokens import Secret
 
 if TYPE_CHECKING:
     import httpx
 
-REFRESH_URL: Final = "https://graph.instagram.com/refresh_access_token"
-
 _YOUNGEST: Final = timedelta(hours=24)
 """A token younger than that is not exchanged."""
 
 
-class _Answer(msgspec.Struct):
-    access_token: str
-    expires_in: Annotated[int, msgspec.Meta(gt=0, le=1_000_000_000)]
-    permissions: str | None = None
-
-
-class InstagramLogin(Login):
+class InstagramLogin(OAuthLogin):
     """The token that is exchanged stays valid, so an answer that is lost is asked for again."""
 
     name: ClassVar[str] = "instagram"
+    title: ClassVar[str] = "Instagram"
     rotates: ClassVar[bool] = False
+    takes_pkce: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -43,6 +36,42 @@ class InstagramLogin(Login):
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._settings, self._now = settings, now
+
+    def consent_url(self, consent: Consent) -> str:
+        asked = {
+            "client_id": self._settings.app_id,
+            "redirect_uri": consent.redirect_uri,
+            "response_type": "code",
+            "scope": ",".join(sorted(consent.scopes)),
+            "state": consent.state.reveal(),
+        }
+        if consent.again:
+            asked["force_reauth"] = "true"
+        return f"https://www.instagram.com/oauth/authorize?{urlencode(asked)}"
+
+    def exchange(self, client: httpx.Client, code: Code) -> Granted:
+        """See `OAuthLogin.exchange`. `tokens.subject` is the professional account; it has two other
+        ids, one of which Instagram may name when the consent ends.
+        """
+        from connectors.kit.instagram.calls import lengthen, me, names, spend
+
+        now = self._now()
+        spent = spend(client, self._settings, code)
+        longer = lengthen(client, self._settings, Secret(spent.access_token))
+        token = Secret(longer.access_token)
+        who = me(client, token)
+        return Granted(
+            tokens=Tokens(token, now, now + longer.life, subject=str(who.user_id)),
+            scopes=names(spent.permissions),
+            ids=frozenset(filter(None, map(str, (who.user_id, who.id, spent.user_id)))),
+            name=who.username,
+        )
+
+    def carry(self, tokens: Tokens) -> httpx.Auth:
+        from connectors.kit.instagram.calls import HOST
+        from connectors.kit.transport.auth import Bearer
+
+        return Bearer(tokens.access_token, [HOST])
 
     def due_at(self, tokens: Tokens) -> datetime | None:
         """At half its life, and not before it is 24 hours old."""
@@ -54,9 +83,7 @@ class InstagramLogin(Login):
 
     def refresh(self, client: httpx.Client, tokens: Tokens) -> Refreshed:
         """See `Login.refresh`. A token that has ended is not sent: only its owner can mend that."""
-        from connectors.kit.meta.errors import refusal
-        from connectors.kit.transport.failures import read
-        from connectors.kit.transport.usage import APP
+        from connectors.kit.instagram.calls import names, renew
 
         now = self._now()
         if tokens.expires_at is not None and tokens.expires_at <= now:
@@ -64,24 +91,21 @@ class InstagramLogin(Login):
         if now < (youngest := tokens.obtained_at + _YOUNGEST):
             after_s = (youngest - now).total_seconds()
             raise Retryable("the token is younger than 24 hours", after_s=after_s)
-        token = tokens.access_token.reveal()
-        asked = {"grant_type": "ig_refresh_token", "access_token": token}
-        response = client.get(REFRESH_URL, params=asked)
-        if response.status_code != 200:
-            raise refusal(read(response), APP)
-        return _refreshed(response.content, now)
+        newer = renew(client, tokens.access_token)
+        access = Secret(newer.access_token)
+        scopes = None if newer.permissions is None else names(newer.permissions)
+        return Refreshed(Tokens(access, now, now + newer.life, subject=tokens.subject), scopes)
 
+    def permissions(self, client: httpx.Client, tokens: Tokens) -> frozenset[str] | None:
+        """Always None, for a token that is still good: only another token comes with its scopes."""
+        from connectors.kit.instagram.calls import me
 
-def _refreshed(body: bytes, now: datetime) -> Refreshed:
-    try:
-        answer = msgspec.json.decode(body, type=_Answer, strict=False)
-        access = Secret(answer.access_token)
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError):
-        raise Retryable("Instagram answered with something else than a token") from None
-    ends = now + timedelta(seconds=answer.expires_in)
-    scopes = None if answer.permissions is None else _names(answer.permissions)
-    return Refreshed(Tokens(access_token=access, obtained_at=now, expires_at=ends), scopes)
+        me(client, tokens.access_token)
+        return None
 
-
-def _names(permissions: str) -> frozenset[str]:
-    return frozenset(name.strip() for name in permissions.split(",") if name.strip())
+    def revoke(self, client: httpx.Client, tokens: Tokens) -> None:
+        """Always `Permanent`: Instagram documents no call that ends a consent of its own login.
+        What is left is to unsubscribe the account and to destroy the token; the owner removes the
+        app in Instagram's settings.
+        """
+        raise Permanent("Instagram has no way to end a consent but in the owner's own settings")

@@ -105,6 +105,15 @@ BY_CODE: Final[Mapping[int, Verdict]] = {
     131050: Verdict(Permanent, "the person does not want these messages"),
 }
 
+_OPERATOR: Final = "the app is refused, see META_APP_ID and META_APP_SECRET"
+
+BY_CODE_OF_EXCHANGE: Final[Mapping[int, Verdict]] = {
+    1: Verdict(Permanent, _OPERATOR),
+    101: Verdict(Permanent, _OPERATOR),
+    100: Verdict(Reauthorize, "the code is not accepted: spent, expired or of another dialog"),
+}
+"""What differs where a code is exchanged for a token. `1` is what a wrong secret gets."""
+
 _RANGES: Final = (
     (range(200, 300), Verdict(PermissionMissing, "a permission is missing")),
     (range(132000, 133000), Verdict(Permanent, "the template does not fit")),
@@ -165,6 +174,18 @@ def refusal(answer: Answer, account: str) -> ProviderError:
         return Throttled(text, scope=scope, after_s=after_s, code=error.name)
     if meant.kind is Retryable:
         return unclear(text, repeatable=answer.repeatable, code=error.name)
+    return meant.kind(text, code=error.name)
+
+
+def exchange_refusal(answer: Answer) -> ProviderError:
+    """The error to raise for what the token endpoint answered instead of a token."""
+    error = error_of(answer.body)
+    if error is None or error.is_transient or answer.status >= 500:
+        return refusal(answer, APP)
+    meant = BY_CODE_OF_EXCHANGE.get(error.code or 0)
+    if meant is None:
+        return refusal(answer, APP)
+    text = f"{answer.host}: {error.name}, {meant.words}{_trace(error)}"
     return meant.kind(text, code=error.name)
 
 

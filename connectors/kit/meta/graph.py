@@ -14,10 +14,9 @@ import httpx
 import requests
 
 from connectors.kit.meta.errors import error_of, refusal
-from connectors.kit.transport.for_requests import carry
-from connectors.kit.transport.hosts import name_of
-from connectors.kit.transport.refusals import IDEMPOTENT, Answer, unclear
-from contracts.errors import Permanent
+from connectors.kit.transport.for_requests import answer_of, carry
+from connectors.kit.transport.refusals import unclear
+from contracts.errors import OutcomeUnknown, Permanent, Retryable
 
 with warnings.catch_warnings():  # an escape in its regular expression is none
     warnings.simplefilter("ignore", (DeprecationWarning, SyntaxWarning))
@@ -48,6 +47,13 @@ class Graph:
         """Write; nested values are sent as JSON, as Graph reads them."""
         return self._object(path, post_args=_flat(fields))
 
+    def put(self, path: str, **fields: Any) -> dict[str, Any]:
+        """Write what may be written twice: an answer that is lost is `Retryable`."""
+        try:
+            return self.post(path, **fields)
+        except OutcomeUnknown as error:
+            raise Retryable(str(error), code=error.code) from None
+
     def delete(self, path: str, **fields: Any) -> dict[str, Any]:
         """Remove."""
         return self._object(path, args=_flat(fields), method="DELETE")
@@ -72,7 +78,7 @@ class Graph:
 
     def _checked(self, response: requests.Response, **_: Any) -> requests.Response:
         """A hook of the session: the SDK sees good answers alone, as JSON and called so."""
-        answer = _answer(response)
+        answer = answer_of(response)
         if response.status_code >= 400 or error_of(answer.body):
             raise refusal(answer, self._account)
         try:
@@ -82,17 +88,6 @@ class Graph:
             raise unclear(text, repeatable=answer.repeatable) from None
         response.headers["content-type"] = "application/json"
         return response
-
-
-def _answer(response: requests.Response) -> Answer:
-    method = response.request.method or "GET"
-    return Answer(
-        host=name_of(urlsplit(response.url).hostname or ""),
-        status=response.status_code,
-        headers=response.headers,
-        body=response.content,
-        repeatable=method in IDEMPOTENT,
-    )
 
 
 def _flat(fields: Mapping[str, Any]) -> dict[str, str]:

@@ -1,51 +1,38 @@
-"""The login `meta` (Facebook Login for Business): tokens of Pages end by events, not by time.
+"""The login `meta` (Facebook Login for Business): one consent for several Pages.
 
-So they are checked. Source:
-https://developers.facebook.com/docs/graph-api/reference/debug_token.
+Tokens of Pages end by events, not by time, so they are checked. Source:
+https://developers.facebook.com/docs/facebook-login/facebook-login-for-business.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
+from urllib.parse import urlencode
 
 import msgspec
 
 from connectors.kit.meta.settings import MetaSettings
-from contracts.errors import Misconfigured, Permanent, ProviderError, Reauthorize, Retryable
-from contracts.login import Login, Refreshed, Tokens
-from contracts.tokens import Secret
+from contracts.errors import Misconfigured, Permanent
+from contracts.login import Code, Consent, Granted, OAuthLogin, Refreshed, Tokens
 
 if TYPE_CHECKING:
     import httpx
+
+    from connectors.kit.meta.app import App
 
 _EVERY: Final = timedelta(days=1)
 """How soon a token that died is noticed although nobody used it."""
 
 
-class _Error(msgspec.Struct):
-    code: int | None = None
-    subcode: int | None = None
-
-
-class _Data(msgspec.Struct):
-    is_valid: bool
-    app_id: int | str | None = None
-    expires_at: Annotated[int, msgspec.Meta(ge=0, le=10_000_000_000)] = 0
-    scopes: list[str] | None = None
-    error: _Error | None = None
-
-
-class _Answer(msgspec.Struct):
-    data: _Data
-
-
-class MetaLogin(Login):
-    """Checks a token with the app's own, `id|secret`. Needs META_APP_ID."""
+class MetaLogin(OAuthLogin):
+    """Checks and ends with the app's own token, `id|secret`. Needs META_APP_ID."""
 
     name: ClassVar[str] = "meta"
+    title: ClassVar[str] = "Facebook"
     rotates: ClassVar[bool] = False
+    takes_pkce: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -54,9 +41,58 @@ class MetaLogin(Login):
     ) -> None:
         if settings.app_id is None:
             raise Misconfigured("META_APP_ID is not set")
-        self._app_id, self._now = settings.app_id, now
-        self._app_token = Secret(f"{settings.app_id}|{settings.app_secret.reveal()}")
-        self._url = f"https://graph.facebook.com/{settings.graph_version}/debug_token"
+        self._app_id, self._settings, self._now = settings.app_id, settings, now
+
+    def consent_url(self, consent: Consent) -> str:
+        """With META_LOGIN_CONFIG_ID the Configuration of that id says what is asked for, not
+        `scopes`: it must have them all.
+        """
+        asked = {
+            "client_id": self._app_id,
+            "redirect_uri": consent.redirect_uri,
+            "response_type": "code",
+            "state": consent.state.reveal(),
+            "return_scopes": "true",
+        }
+        if self._settings.login_config_id:
+            asked["config_id"] = self._settings.login_config_id
+            asked["override_default_response_type"] = "true"
+        else:
+            asked["scope"] = ",".join(sorted(consent.scopes))
+        if consent.again:
+            asked["auth_type"] = "rerequest"
+        version = self._settings.graph_version
+        return f"https://www.facebook.com/{version}/dialog/oauth?{urlencode(asked)}"
+
+    def exchange(self, client: httpx.Client, code: Code) -> Granted:
+        """See `OAuthLogin.exchange`. The token is the user's: Pages have their own, got with it."""
+        from connectors.kit.meta.app import SYSTEM_USER
+
+        app, now = self._app(client), self._now()
+        token = app.spend(code)
+        checked = app.check(token)
+        of_business = checked.type == SYSTEM_USER
+        ends = checked.ends
+        if not of_business:
+            token, life = app.lengthen(token)
+            ends = None if life is None else now + life
+        scopes = frozenset(checked.scopes or ())
+        person = app.person(token, with_email="email" in scopes)
+        ids = frozenset(filter(None, (str(checked.user_id), str(person.id))))
+        return Granted(
+            tokens=Tokens(token, now, ends, subject=str(checked.user_id or person.id)),
+            scopes=scopes,
+            declined=frozenset() if of_business else app.declined(token),
+            ids=ids,
+            targets=checked.targets,
+            name=person.name,
+            email=person.email,
+        )
+
+    def carry(self, tokens: Tokens) -> httpx.Auth:
+        from connectors.kit.meta.auth import GraphAuth
+
+        return GraphAuth(tokens.access_token, self._settings.app_secret)
 
     def due_at(self, tokens: Tokens) -> datetime | None:
         """A day after it was found good, and when it ends by time."""
@@ -65,51 +101,22 @@ class MetaLogin(Login):
 
     def refresh(self, client: httpx.Client, tokens: Tokens) -> Refreshed:
         """See `Login.refresh`: the same token, found good, or why it is not."""
-        from connectors.kit.meta.errors import refusal
-        from connectors.kit.transport.auth import Bearer
-        from connectors.kit.transport.failures import read
-        from connectors.kit.transport.usage import APP
-
         now = self._now()
-        asked = {"input_token": tokens.access_token.reveal()}
-        app = Bearer(self._app_token, ["graph.facebook.com"])
-        response = client.get(self._url, params=asked, auth=app)
-        if response.status_code != 200:
-            raise _of_the_app(refusal(read(response), APP))
-        return self._checked(_data(response.content), tokens, now)
+        checked = self._app(client).check(tokens.access_token)
+        good = msgspec.structs.replace(tokens, obtained_at=now, expires_at=checked.ends)
+        return Refreshed(good, None if checked.scopes is None else frozenset(checked.scopes))
 
-    def _checked(self, data: _Data, tokens: Tokens, now: datetime) -> Refreshed:
-        if data.app_id is not None and str(data.app_id) != self._app_id:
-            raise Permanent("the token is another app's than META_APP_ID's")
-        if not data.is_valid:
-            raise _ended(data.error)
-        ends = datetime.fromtimestamp(data.expires_at, UTC) if data.expires_at > 0 else None
-        good = msgspec.structs.replace(tokens, obtained_at=now, expires_at=ends)
-        return Refreshed(good, None if data.scopes is None else frozenset(data.scopes))
+    def permissions(self, client: httpx.Client, tokens: Tokens) -> frozenset[str] | None:
+        scopes = self._app(client).check(tokens.access_token).scopes
+        return None if scopes is None else frozenset(scopes)
 
+    def revoke(self, client: httpx.Client, tokens: Tokens) -> None:
+        """See `OAuthLogin.revoke`. With the app's own token, since that of a Page may not."""
+        if not tokens.subject:
+            raise Permanent("whose consent it is was never told, so it cannot be ended")
+        self._app(client).forget(tokens.subject, tokens.access_token)
 
-def _data(body: bytes) -> _Data:
-    try:
-        return msgspec.json.decode(body, type=_Answer, strict=False).data
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise Retryable("Graph answered with something else than a checked token") from None
+    def _app(self, client: httpx.Client) -> App:
+        from connectors.kit.meta.app import App
 
-
-def _of_the_app(error: ProviderError) -> ProviderError:
-    """What is refused here is the app's own token: no owner of an account can mend that."""
-    if isinstance(error, Reauthorize):
-        return Permanent(
-            f"META_APP_ID or META_APP_SECRET is refused ({error.code})", code=error.code
-        )
-    return error
-
-
-def _ended(told: _Error | None) -> ProviderError:
-    from connectors.kit.meta.errors import GraphError, verdict
-
-    error = GraphError(190) if told is None else GraphError(told.code, told.subcode)
-    meant = verdict(error)
-    if meant is not None and meant.kind is Retryable:
-        return Retryable(f"debug_token: {error.name}, {meant.words}", code=error.name)
-    words = meant.words if meant is not None else "the token is not valid"
-    return Reauthorize(f"{error.name}, {words}", code=error.name)
+        return App(client, self._app_id, self._settings)

@@ -35,6 +35,8 @@ class MetaSettings(msgspec.Struct, frozen=True, rename=lambda field: f"META_{fie
     """Still valid while the secret is being rotated."""
     app_id: str | None = None
     """Tells echoes of our own sends from those of other apps."""
+    login_config_id: str | None = None
+    """The Configuration of Facebook Login for Business that says what the dialog asks for."""
     graph_version: str = "v24.0"
 
     def __post_init__(self) -> None:

@@ -2,11 +2,14 @@
 
 import io
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import requests
 from requests.adapters import BaseAdapter
 
+from connectors.kit.transport.hosts import name_of
+from connectors.kit.transport.refusals import IDEMPOTENT, Answer
 from contracts.errors import Permanent
 
 _OURS = frozenset({"accept-encoding", "connection", "user-agent"})
@@ -22,6 +25,18 @@ def carry(session: requests.Session, client: httpx.Client) -> None:
     session.adapters.clear()
     session.mount("https://", adapter)
     session.mount("http://", adapter)
+
+
+def answer_of(response: requests.Response) -> Answer:
+    """What the errors are made from."""
+    method = response.request.method or "GET"
+    return Answer(
+        host=name_of(urlsplit(response.url).hostname or ""),
+        status=response.status_code,
+        headers=response.headers,
+        body=response.content,
+        repeatable=method in IDEMPOTENT,
+    )
 
 
 class ClientAdapter(BaseAdapter):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from contracts.login import redirect_uri
 from gateway.cli.doctor.finding import Finding, ok, warn
 from gateway.cli.parts import Parts
 
@@ -21,5 +22,8 @@ def settings(built: Parts) -> Iterator[Finding]:
             yield ok(name, "on")
     for name, missing in registry.off.items():
         yield warn(name, "off", f"set {missing} to switch it on")
+    for name in registry.logins:
+        uri = redirect_uri(built.settings.public_url, name)
+        yield ok(f"login {name}", f"on; the redirect URI to register with the provider is {uri}")
     for name, missing in registry.logins_off.items():
         yield warn(f"login {name}", "off", f"set {missing} to switch it on")

@@ -8,8 +8,9 @@ import httpx
 import pytest
 from pytest_httpx import HTTPXMock
 
+from connectors.kit.google.auth import HOSTS
 from connectors.kit.google.errors import refusal, token_refusal
-from connectors.kit.google.services import HOSTS, calendar, execute, gmail
+from connectors.kit.google.services import calendar, execute, gmail
 from connectors.kit.transport.auth import Bearer
 from connectors.kit.transport.refusals import Answer
 from connectors.kit.transport.transport import Transport

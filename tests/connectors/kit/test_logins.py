@@ -13,6 +13,7 @@ from connectors.kit.google.login import GoogleLogin, granted
 from connectors.kit.google.settings import GoogleSettings
 from connectors.kit.instagram.login import InstagramLogin
 from connectors.kit.instagram.settings import InstagramSettings
+from connectors.kit.meta.auth import appsecret_proof
 from connectors.kit.meta.login import MetaLogin
 from connectors.kit.meta.settings import MetaSettings
 from connectors.kit.transport.transport import Transport
@@ -313,7 +314,9 @@ def test_meta_finds_a_token_good(client: httpx.Client, httpx_mock: HTTPXMock) ->
     _checked(httpx_mock, scopes=["pages_messaging"], type="PAGE", app_id=3)
     refreshed = META.refresh(client, PAGE)
     (sent,) = httpx_mock.get_requests()
-    assert str(sent.url) == "https://graph.facebook.com/v24.0/debug_token?input_token=TOKEN1"
+    assert sent.url.copy_with(query=None) == "https://graph.facebook.com/v24.0/debug_token"
+    proof = appsecret_proof(Secret("3|SECRET3"), Secret("SECRET3"))
+    assert dict(sent.url.params) == {"input_token": "TOKEN1", "appsecret_proof": proof}
     assert sent.headers["authorization"] == "Bearer 3|SECRET3"
     assert refreshed.tokens.access_token.reveal() == "TOKEN1"
     assert (refreshed.tokens.obtained_at, refreshed.tokens.expires_at) == (NOW, None)

@@ -6,6 +6,7 @@ from storage.grants import Grants
 from storage.schema import grants
 from tests.gateway.cli.conftest import Gateway
 from tests.rig import Rig
+from tests.workers.granted import run_due
 from token_vault import GrantTokens, Openings
 
 ADD = ("connections", "add", "--tenant", "acme", "--provider", "facebook")
@@ -92,3 +93,24 @@ def test_a_destroyed_tenant_is_listed_without_its_account(rig: Rig, gateway: Gat
     assert (shown["id"], shown["account"]) == (added["id"], None)
     again = gateway(*ADD, "--account", "43")
     assert (again.code, "destroyed" in again.err) == (1, True)
+
+
+def test_a_dry_run_says_what_would_end_and_changes_nothing(rig: Rig, gateway: Gateway) -> None:
+    id_ = gateway(*ADD, "--account", "42", "--token-stdin", "--json", stdin="EAAsecret").json["id"]
+    ran = gateway("connections", "revoke", id_, "--dry-run")
+    assert (ran.code, "Nothing was changed" in ran.err) == (0, True)
+    assert "would end" in ran.out
+    assert Connections(rig.database).get(id_).status == "active"
+    assert gateway("connections", "revoke", "con_none", "--dry-run").code == 1
+
+
+def test_revoking_shows_how_far_it_is_until_it_is_done(rig: Rig, gateway: Gateway) -> None:
+    id_ = gateway(*ADD, "--account", "42", "--token-stdin", "--json", stdin="EAAsecret").json["id"]
+    ran = gateway("connections", "revoke", id_, "--reason", "it ended", "--json")
+    assert (ran.code, ran.json["state"], ran.json["reason"]) == (0, "running", "it ended")
+    assert Connections(rig.database).get(id_).status == "revoking"
+    run_due(rig)
+    again = gateway("connections", "revoke", id_)
+    assert (again.code, "It is revoked" in again.err) == (0, True)
+    assert gateway("connections", "revoke", id_, "--json").json["id"] == ran.json["id"]
+    assert gateway("connections", "list", "--status", "revoked", "--json").json[0]["id"] == id_

@@ -11,12 +11,15 @@ import pytest
 import sqlalchemy as sa
 
 from contracts.errors import KeyDestroyed, LogRestored
+from storage.connections import Connections
 from storage.cursors import parse_cursor
-from storage.database import Database
+from storage.database import Database, now_ms
 from storage.leases import Leases
-from storage.schema import messages
+from storage.revocations import Revocations
+from storage.schema import connections, messages
 from tests.gateway.cli.conftest import Gateway
 from tests.rig import Rig, text
+from tests.workers.granted import run_due
 
 
 class Backup:
@@ -119,6 +122,32 @@ def test_a_restored_database_is_put_right(rig: Rig, gateway: Gateway, backup: Ba
     assert gap.data.since < gap.data.until
     rig.drain(rig.put(text("42", "7", "new"), text("42", "8", "regretted again")))
     assert rig.texts() == ["kept", "new", "regretted again"]
+
+
+def test_what_was_revoked_since_is_revoked_again(
+    rig: Rig, gateway: Gateway, backup: Backup
+) -> None:
+    """Unless it was connected anew: then the backup is younger than what it revoked."""
+    revoked, anew = rig.connect("acme", "42"), rig.connect("acme", "43")
+    receives_from_ms = now_ms() + 3_600_000
+    with rig.database.write() as connection:
+        its = connections.c.id == anew.id
+        later = sa.update(connections).where(its).values(receives_from_ms=receives_from_ms)
+        connection.execute(later)
+    rig.database.close()
+    backup.make()
+    for one in (revoked, anew):
+        Revocations(rig.database).order(one.id, reason="it ended", by="test")
+    run_due(rig)
+    rig.database.close()
+    backup.put_back()
+    assert Connections(rig.database).get(revoked.id).status == "active"
+
+    ran = gateway("db", "restored")
+    assert (ran.code, "revocations: 1 connections again" in ran.out) == (0, True), ran.err
+    run_due(rig)
+    assert Connections(rig.database).get(revoked.id).status == "revoked"
+    assert Connections(rig.database).get(anew.id).status == "active"
 
 
 def test_numbers_go_on_behind_those_in_use(rig: Rig, gateway: Gateway) -> None:

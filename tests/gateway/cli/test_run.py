@@ -76,7 +76,13 @@ def test_a_message_travels_and_nothing_that_dies_stops_it(running: Running, fold
     running.write("second")
     eventually(lambda: running.texts() == ["first", "second"], within_s=30)
     secrets = [path for path in (folder / "var").rglob("*") if path.parent.name == "sandbox"]
-    assert {path.name for path in secrets} == {"app_secret", "verify_token", "crm_key"}
+    assert {path.name for path in secrets} == {
+        "app_secret",
+        "instagram_app_secret",
+        "google_client_secret",
+        "verify_token",
+        "crm_key",
+    }
     assert {stat.S_IMODE(path.stat().st_mode) for path in secrets} == {0o600}
     assert stat.S_IMODE((folder / "var").stat().st_mode) == 0o700
     children = started_by(running.process.pid)

@@ -1,0 +1,1 @@
+"""The pages on which people connect an account: consent, dialog, picking, success."""

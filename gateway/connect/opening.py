@@ -1,0 +1,79 @@
+"""How a connect session begins: for accounts to be picked, or for one that needs consent again."""
+
+from collections.abc import Collection
+
+from connectors.registry import Registry
+from contracts.accounts import Offers
+from contracts.connector import Connector
+from contracts.errors import InvalidInput, NotFound
+from contracts.login import OAuthLogin
+from gateway.connect.browsers import digest
+from gateway.connecting import Connecting
+from storage.connect_sessions import LIFE_MS, Session
+from storage.connections import Connection
+from storage.database import now_ms
+
+ENDED = ("revoking", "revoked")
+
+
+class Opening:
+    """Makes sessions, which their caller stores."""
+
+    def __init__(self, registry: Registry, connecting: Connecting) -> None:
+        self._registry, self._connecting = registry, connecting
+
+    def offers(self) -> dict[str, Connector]:
+        """The providers that people can connect here: those that are on, with their login."""
+        return {
+            name: connector
+            for name, connector in self._registry.connectors.items()
+            if isinstance(connector, Offers)
+            and isinstance(self._registry.logins.get(connector.login), OAuthLogin)
+        }
+
+    def of_provider(
+        self, token: str, tenant: str, provider: str, features: Collection[str] | None
+    ) -> Session:
+        """For accounts that are to be picked; `features` None: all of the provider's.
+
+        Raises `InvalidInput` for what this gateway does not offer.
+        """
+        connector = self.offers().get(provider)
+        if connector is None:
+            on = ", ".join(sorted(self.offers())) or "none is on"
+            raise InvalidInput(f"provider: one of those that people can connect here: {on}")
+        names = [feature.name for feature in connector.features]
+        if features is not None and (not features or not set(features) <= set(names)):
+            raise InvalidInput(f"features: some of {', '.join(names)}")
+        return _session(token, tenant, connector, names if features is None else features)
+
+    def of_connection(self, token: str, connection: Connection) -> Session:
+        """For what a connection lacks: the features that are missing, or all of them when its
+        tokens are refused. Raises `NotFound` for one that has ended, or whose provider is off.
+        """
+        connector = self.offers().get(connection.provider)
+        if connector is None or connection.status in ENDED:
+            raise NotFound(f"connection {connection.id} cannot be consented to again")
+        every = connection.features or [feature.name for feature in connector.features]
+        lacks = connection.missing if connection.status != "needs_reauth" else ()
+        session = _session(token, connection.tenant, connector, lacks or every)
+        (opened,) = self._connecting.open([connection])
+        business = opened.details.business if opened.details else ""
+        return session._replace(connection=connection.id, business=business or connection.tenant)
+
+
+def _session(token: str, tenant: str, connector: Connector, features: Collection[str]) -> Session:
+    assert isinstance(connector, Offers)  # noqa: S101 - `offers` has no others
+    now = now_ms()
+    return Session(
+        id=digest(token).hex(),
+        tenant=tenant,
+        business=tenant,
+        provider=connector.name,
+        login=connector.login,
+        features=sorted(set(features)),
+        return_url=None,
+        connection=None,
+        created_at_ms=now,
+        expires_at_ms=now + LIFE_MS,
+    )

@@ -1,0 +1,226 @@
+"""`/connect/…` and the providers' way back: the pages that people see, and what they send."""
+
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Final
+
+import msgspec
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from contracts.errors import GatewayError, InvalidInput, NotFound, TooLarge, VaultError
+from gateway.connect.browsers import Browser, Cookies, is_token, new_token
+from gateway.connect.journey import Answer, Journey, Stray
+from gateway.connect.opening import ENDED, Opening
+from gateway.connect.rendering import ASSETS, SAFE, Texts
+from gateway.connect.requests import Visit, Words, one, read_form
+from gateway.connect.views import Views
+from gateway.metrics import Metrics
+from gateway.threads import Threads
+from storage.connect_sessions import CONNECTED, Session
+from storage.connections import Connections
+from token_vault import Vault, reconnects
+
+log = structlog.get_logger()
+
+_TYPES: Final = {"connect.css": "text/css", "status.js": "text/javascript"}
+
+Shown = Callable[[Visit], Response]
+
+
+class ConnectPages:
+    """What a browser asks of `/connect` and `/oauth`."""
+
+    def __init__(
+        self,
+        journey: Journey,
+        opening: Opening,
+        views: Views,
+        connections: Connections,
+        vault: Vault,
+        cookies: Cookies,
+        threads: Threads,
+        metrics: Metrics,
+    ) -> None:
+        """`threads` are the pages' own: who waits for a provider keeps nobody from pulling."""
+        self._journey, self._opening, self._views = journey, opening, views
+        self._connections, self._vault = connections, vault
+        self._cookies, self._threads, self._calls = cookies, threads, metrics.calls
+
+    def routes(self) -> list[Route]:
+        """The pages; none asks for a key, the address or the cookie is what opens them."""
+        return [
+            Route(f"{ASSETS}/{{name}}", self.asset, methods=["GET"]),
+            self._route("GET", "/connect/again/{token}", self._again),
+            self._route("POST", "/connect/again/{token}", self._ask_again),
+            self._route("GET", "/connect/{token}", self._session),
+            self._route("GET", "/connect/{token}/status", self._status),
+            self._route("POST", "/connect/{token}/ask", self._ask),
+            self._route("POST", "/connect/{token}/pick", self._pick),
+            self._route("GET", "/oauth/{login}/callback", self._callback),
+        ]
+
+    async def asset(self, request: Request) -> Response:
+        """Style and script of the pages."""
+        name = request.path_params["name"]
+        if name not in _TYPES:
+            raise HTTPException(404)
+        body = files("gateway.connect").joinpath("assets", name).read_bytes()
+        headers = {"cache-control": "max-age=3600", "x-content-type-options": "nosniff"}
+        return Response(body, headers=headers, media_type=_TYPES[name])
+
+    # -- a session -----------------------------------------------------------------------------
+
+    def _session(self, visit: Visit) -> Response:
+        session, browser = self._found(visit)
+        page = self._views.session(session, browser, visit.language(session))
+        if browser.fresh:
+            self._cookies.keep(page, browser)
+        return page
+
+    def _status(self, visit: Visit) -> Response:
+        """How the connections stand, for the script of the success page; times, never content."""
+        session, browser = self._found(visit)
+        if session.stage != CONNECTED or session.browser != browser.hash:
+            raise NotFound("nothing to see")
+        told = [
+            {"id": s.id, "state": s.state, "arrived_at": s.arrived_at}
+            for s in self._views.standing(session)
+        ]
+        body = msgspec.json.encode({"connections": told})
+        return Response(body, headers=SAFE, media_type="application/json")
+
+    def _ask(self, visit: Visit) -> Response:
+        session, browser = self._found(visit)
+        if not visit.is_sent_by(browser):
+            raise Stray("form")
+        if session.stage == CONNECTED:  # the back button, after all was done
+            return _to(f"/connect/{browser.token}")
+        return _to(self._journey.ask(session, browser, visit.language(session)))
+
+    def _pick(self, visit: Visit) -> Response:
+        session, browser = self._found(visit)
+        if not visit.is_sent_by(browser) or session.browser != browser.hash:
+            raise Stray("form")
+        try:
+            self._journey.pick(session, _picked(visit.form, self._journey.parts(session)))
+        except InvalidInput:  # nothing was picked
+            language = visit.language(session)
+            return self._views.session(session, browser, language, nothing=True)
+        except NotFound:
+            log.info("connect.picked_twice")  # a double click: the page shows how it stands
+        return _to(f"/connect/{browser.token}")
+
+    def _found(self, visit: Visit) -> tuple[Session, Browser]:
+        token = visit.path["token"]
+        if not is_token(token):
+            raise NotFound("no such connect session")
+        browser = visit.browser(token)
+        return self._journey.sessions.get(browser.id), browser
+
+    # -- consent once more ---------------------------------------------------------------------
+
+    def _again(self, visit: Visit) -> Response:
+        session, browser = self._anew(visit, visit.path["token"])
+        action = f"/connect/again/{browser.token}"
+        page = self._views.start(
+            session, browser, self._views.texts(session, visit.language()), action
+        )
+        if browser.fresh:
+            self._cookies.keep(page, browser)
+        return page
+
+    def _ask_again(self, visit: Visit) -> Response:
+        """A session is made when somebody means it: links in messages are looked at by machines."""
+        if not visit.is_sent_by(visit.browser(visit.path["token"])):
+            raise Stray("form")
+        token = new_token()
+        session, _ = self._anew(visit, visit.path["token"], token)
+        self._journey.sessions.add(session)
+        browser = visit.browser(token)
+        answer = _to(self._journey.ask(session, browser, visit.language()))
+        self._cookies.keep(answer, browser)
+        return answer
+
+    def _anew(self, visit: Visit, link: str, token: str | None = None) -> tuple[Session, Browser]:
+        """A session, not stored yet, for what the connection of a reconnect link lacks."""
+        connection_id = reconnects(self._vault.deployment(), link)
+        if connection_id is None:
+            raise NotFound("no such reconnect link")
+        connection = self._connections.get(connection_id)
+        if connection.status in ENDED:
+            raise Stray("ended")
+        return self._opening.of_connection(token or link, connection), visit.browser(link)
+
+    # -- the provider's answer -----------------------------------------------------------------
+
+    def _callback(self, visit: Visit) -> Response:
+        query = visit.query
+        error = one(query, "error") or one(query, "error_code")
+        answer = Answer(visit.path["login"], one(query, "state"), one(query, "code"), error)
+        browser = self._journey.answered(answer, visit.known)
+        return _to(f"/connect/{browser.token}")
+
+    # -- all of them ---------------------------------------------------------------------------
+
+    def _route(self, method: str, path: str, show: Shown) -> Route:
+        name = show.__name__.strip("_")
+
+        async def endpoint(request: Request) -> Response:
+            response = await self._answer(request, show)
+            self._calls.labels(f"connect.{name}", response.status_code).inc()
+            return response
+
+        return Route(path, endpoint, methods=[method], name=f"connect-{method}-{name}")
+
+    async def _answer(self, request: Request, show: Shown) -> Response:
+        visit = Visit(request, self._cookies, {})
+        try:
+            if request.method == "POST":
+                visit.form = await read_form(request)
+            return await self._threads.run(show, visit)
+        except Stray as error:
+            log.info("connect.stray", kind=error.kind)
+            return self._stray(visit, error.kind, 400)
+        except NotFound:
+            return self._stray(visit, "gone", 404)
+        except (InvalidInput, TooLarge):
+            return self._stray(visit, "form", 400)
+        except VaultError as error:
+            log.warning("connect.vault", reason=error.reason)
+            return self._stray(visit, "away", 503)
+        except GatewayError as error:
+            log.warning("connect.away", reason=error.reason)
+            return self._stray(visit, "away", 503)
+        except Exception:
+            log.exception("connect.fault")
+            return self._stray(visit, "fault", 500)
+
+    def _stray(self, visit: Visit, kind: str, status: int) -> Response:
+        links = [f"/connect/{token}" for token in visit.tokens()] if kind in _LED_BACK else []
+        return self._views.stray(kind, Texts(visit.language()), status, links)
+
+
+_LED_BACK: Final = frozenset({"unknown", "late"})
+
+
+def _picked(form: Words, parts: dict[int, list[str]]) -> dict[int, frozenset[str] | None]:
+    """Numbers of the picked accounts, with the ids of their picked parts."""
+    picked: dict[int, frozenset[str] | None] = {}
+    for text in form.get("account", ()):
+        if text.isascii() and text.isdigit() and (number := int(text[:9])) in parts:
+            ids = parts[number]
+            ticked = {int(n[:9]) for n in form.get(f"part.{number}", ()) if _is_number(n)}
+            picked[number] = frozenset(ids[n] for n in ticked if n < len(ids))
+    return picked
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _to(url: str) -> Response:
+    return RedirectResponse(url, 303, SAFE)

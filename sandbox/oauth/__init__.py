@@ -1,0 +1,1 @@
+"""What the three logins share: apps, codes, dialog pages, the log of calls, trouble on request."""

@@ -1,0 +1,167 @@
+"""Connect sessions: people on their way through the pages on which they connect an account.
+
+A session is known by the hash of its link's token. What a step changes it changes by comparing: a
+state is taken once, and an answer that comes after the person has begun anew changes nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from contracts.errors import NotFound
+from storage.connecting_schema import activity, connect_sessions
+from storage.database import Database, now_ms
+
+NEW: Final = "new"
+"""Nobody has been asked yet; or the last try has ended, and `problem` says how."""
+ASKED: Final = "asked"
+"""The person is in the provider's dialog."""
+ANSWERED: Final = "answered"
+"""The dialog's answer came, and its code is being exchanged."""
+GRANTED: Final = "granted"
+"""Consent is given; accounts are to be picked."""
+CONNECTED: Final = "connected"
+
+LIFE_MS: Final = 3_600_000
+STATE_MS: Final = 600_000
+"""How long somebody may be in the provider's dialog."""
+EXCHANGE_MS: Final = 90_000
+"""After so long an exchange that has not ended never will: its process is gone."""
+
+
+class Session(NamedTuple):
+    """A session's row; see `storage.connecting_schema`. `until_ms` is when the step under way is
+    over: with `stage` it tells one try from the next. Of a session that has connected it is when.
+    """
+
+    id: str
+    tenant: str
+    business: str
+    provider: str
+    login: str
+    features: Sequence[str]
+    return_url: str | None
+    connection: str | None
+    created_at_ms: int
+    expires_at_ms: int
+    stage: str = NEW
+    problem: str = ""
+    browser: bytes | None = None
+    state: bytes | None = None
+    until_ms: int | None = None
+    sealed: bytes | None = None
+    policy: str = ""
+    language: str = ""
+    connected: Sequence[str] = ()
+
+
+class Asked(NamedTuple):
+    """A dialog that is about to begin: hashes of the browser's cookie and of the state."""
+
+    browser: bytes
+    state: bytes
+    sealed: bytes
+    policy: str
+    language: str
+
+
+class ConnectSessions:
+    """The sessions of one database. Those whose time is over count as gone."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, new: Session) -> None:
+        """Store `new`, whose id is new."""
+        row = {_column(name): value for name, value in new._asdict().items()}
+        with self._database.write() as connection:
+            connection.execute(sa.insert(connect_sessions).values(row))
+
+    def get(self, id: str) -> Session:  # noqa: A002
+        """Raises `NotFound`."""
+        found = self._find(connect_sessions.c.id == id)
+        if found is None:
+            raise NotFound("no such connect session, or its hour is over")
+        return found
+
+    def by_state(self, state: bytes) -> Session | None:
+        """Whose state this is, not taken yet; to tell why it cannot be."""
+        return self._find(connect_sessions.c.state == state)
+
+    def ask(self, id: str, asked: Asked) -> None:  # noqa: A002
+        """Somebody goes to the provider's dialog; every try before is void.
+
+        Raises `NotFound` when the session is over, or has connected already.
+        """
+        open_ = (connect_sessions.c.id == id, connect_sessions.c.stage != CONNECTED)
+        values = {**asked._asdict(), "stage": ASKED, "problem": ""}
+        until = {"state_until_ms": now_ms() + STATE_MS}
+        with self._database.write() as connection:
+            mine = sa.update(connect_sessions).where(*open_, _living())
+            if connection.execute(mine.values(values | until)).rowcount != 1:
+                raise NotFound("no such connect session, or its hour is over")
+
+    def take(self, login: str, state: bytes, browser: bytes) -> Session | None:
+        """The session whose dialog has answered: of several answers with a state one gets it, in
+        the browser that was sent there, in time. Its state is gone afterwards.
+        """
+        now = now_ms()
+        c = connect_sessions.c
+        which = (c.state == state, c.browser == browser, c.login == login, c.stage == ASKED)
+        values = {"state": None, "stage": ANSWERED, "state_until_ms": now + EXCHANGE_MS}
+        taken = sa.update(connect_sessions).where(*which, c.state_until_ms > now, _living())
+        with self._database.write() as connection:
+            row = connection.execute(taken.values(values).returning(*_columns())).first()
+        return Session(*row) if row else None
+
+    def grant(self, answered: Session, sealed: bytes) -> bool:
+        """What was granted waits until accounts are picked; whether this try still counts."""
+        return self._move(answered, {"stage": GRANTED, "sealed": sealed, "problem": ""})
+
+    def end(self, tried: Session, problem: str) -> bool:
+        """The try has ended with `problem`, and nothing is kept of it; whether it still counted."""
+        return self._move(tried, {"stage": NEW, "sealed": None, "state": None, "problem": problem})
+
+    def arrived(self, session: Session) -> Mapping[str, int]:
+        """When something last arrived for those of its connections that got anything since."""
+        its = activity.c.connection.in_(session.connected)
+        since = activity.c.last_at_ms >= (session.until_ms or 0)
+        query = sa.select(activity.c.connection, activity.c.last_at_ms).where(its, since)
+        with self._database.read() as connection:
+            return {row.connection: row.last_at_ms for row in connection.execute(query)}
+
+    def prune(self, before_ms: int) -> int:
+        """Remove sessions whose time was over then; returns how many."""
+        old = sa.delete(connect_sessions).where(connect_sessions.c.expires_at_ms <= before_ms)
+        with self._database.write() as connection:
+            return connection.execute(old).rowcount
+
+    def _move(self, seen: Session, values: dict[str, Any]) -> bool:
+        with self._database.write() as connection:
+            return move(connection, seen, values)
+
+    def _find(self, which: sa.ColumnElement[bool]) -> Session | None:
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(*_columns()).where(which, _living())).first()
+        return Session(*row) if row else None
+
+
+def move(connection: sa.Connection, seen: Session, values: dict[str, Any]) -> bool:
+    """Within a transaction: change a session if it still is in the step in which it was seen."""
+    c = connect_sessions.c
+    step = (c.id == seen.id, c.stage == seen.stage, c.state_until_ms == seen.until_ms)
+    same = sa.update(connect_sessions).where(*step, c.browser == seen.browser, _living())
+    return connection.execute(same.values(values)).rowcount == 1
+
+
+def _living() -> sa.ColumnElement[bool]:
+    return connect_sessions.c.expires_at_ms > now_ms()
+
+
+def _column(field: str) -> str:
+    return "state_until_ms" if field == "until_ms" else field
+
+
+def _columns() -> list[sa.Column[Any]]:
+    return [connect_sessions.c[_column(field)] for field in Session._fields]

@@ -1,0 +1,80 @@
+"""Somebody with a browser, as far as HTTP goes: cookies, forms, links; redirects only when told."""
+
+import html
+import re
+from html.parser import HTMLParser
+from urllib.parse import urlsplit
+
+import httpx
+
+
+class _Forms(HTMLParser):
+    """The forms of a page: address and fields, boxes that are ticked included."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        told = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            assert told["method"] == "post"
+            self.forms.append((told["action"], []))
+        elif tag == "input" and (told["type"] == "hidden" or "checked" in told):
+            self.forms[-1][1].append((told["name"], told["value"]))
+
+
+class Person:
+    """One browser; `page` is what it shows."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, language: str = "en") -> None:
+        self.http = httpx.AsyncClient(
+            transport=transport,
+            base_url="http://localhost:8080",
+            headers={"accept-language": language},
+        )
+        self.page = httpx.Response(204)
+
+    async def open(self, url: str) -> httpx.Response:
+        """Go there, and on where it leads within our own site."""
+        self.page = await self.http.get(url)
+        while self.page.is_redirect and self.page.headers["location"].startswith("/"):
+            self.page = await self.http.get(self.page.headers["location"])
+        return self.page
+
+    async def press(self, ends: str, *more: tuple[str, str], drop: str = "") -> httpx.Response:
+        """Send the form whose address `ends` so, with `more` fields, and go on as `open` does."""
+        action, fields = self.form(ends)
+        sent = [field for field in fields if field[0] != drop] + list(more)
+        self.page = await self.http.post(
+            action,
+            content=str(httpx.QueryParams(sent)),
+            headers={"content-type": "application/x-www-form-urlencoded"},
+        )
+        location = self.page.headers.get("location", "")
+        return await self.open(location) if location.startswith("/") else self.page
+
+    def form(self, ends: str) -> tuple[str, list[tuple[str, str]]]:
+        """Address and fields of the form whose address ends so."""
+        parser = _Forms()
+        parser.feed(self.page.text)
+        return next(form for form in parser.forms if form[0].endswith(ends))
+
+    @property
+    def dialog(self) -> str:
+        """The provider's address to which the page just led."""
+        assert self.page.status_code == 303, self.page.text
+        location: str = self.page.headers["location"]
+        assert urlsplit(location).hostname == "www.facebook.com"
+        return location
+
+    @property
+    def heading(self) -> str:
+        """The page's own heading."""
+        found = re.search(r"<h1>(.*?)</h1>", self.page.text, re.DOTALL)
+        assert found, self.page.text
+        return html.unescape(found[1])
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self.http.aclose()

@@ -1,0 +1,129 @@
+"""A provider's login and its accounts, played in memory: for the pages, which see no more of it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import httpx
+import msgspec
+
+from connectors.facebook import Facebook
+from connectors.registry import Registry, build
+from contracts.accounts import Choice, Offers
+from contracts.connector import Feature
+from contracts.errors import GatewayError, Reauthorize
+from contracts.login import Code, Consent, Granted, OAuthLogin, Refreshed, Tokens
+from contracts.tokens import Secret
+from tests.rig import ENVIRON
+
+DIALOG = "https://www.facebook.com/dialog"
+SCOPES = frozenset({"messaging", "comments"})
+
+
+class Provider:
+    """What the provider knows; its attributes are set to have it answer otherwise."""
+
+    def __init__(self) -> None:
+        self.granted = SCOPES
+        self.subject = "person-1"
+        self.name = "Olena"
+        self.refresh_token: str | None = None
+        self.choices = [Choice("page-1", "Bakery", token=Secret("page-token-1"))]
+        self.raises: GatewayError | None = None
+        self.while_listing: Callable[[], None] = lambda: None
+        self.codes: dict[str, str | None] = {}
+        self.exchanged: list[Code] = []
+
+    def consent(self, url: str) -> str:
+        """Somebody agrees in the dialog: the address to which the browser is sent back."""
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+        code = f"code-{len(self.codes)}"
+        self.codes[code] = asked.get("code_challenge")
+        return f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}"
+
+    def refuse(self, url: str) -> str:
+        """Somebody presses cancel."""
+        asked = parse_qs(urlsplit(url).query)
+        told = {"error": "access_denied", "state": asked["state"][0]}
+        return f"{asked['redirect_uri'][0]}?{urlencode(told)}"
+
+
+class FakeOAuth(OAuthLogin):
+    """Consents to `provider`'s dialog."""
+
+    name, title, rotates, takes_pkce = "meta", "Facebook", False, True
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        self.consents: list[Consent] = []
+
+    def consent_url(self, consent: Consent) -> str:
+        if consent.state.reveal() != "-":
+            self.consents.append(consent)
+        query = {
+            "redirect_uri": consent.redirect_uri,
+            "state": consent.state.reveal(),
+            "scope": " ".join(sorted(consent.scopes)),
+            "code_challenge": consent.challenge or "",
+        }
+        return f"{DIALOG}?{urlencode(query)}"
+
+    def exchange(self, client: httpx.Client, code: Code) -> Granted:
+        provider = self._provider
+        assert "authorization" not in client.headers
+        if provider.raises is not None:
+            raise provider.raises
+        challenge = provider.codes.pop(code.code.reveal(), None)
+        provider.exchanged.append(code)
+        if challenge is None or code.verifier is None:
+            raise Reauthorize("the code is spent")
+        now = datetime.now(UTC)
+        refresh = Secret(provider.refresh_token) if provider.refresh_token else None
+        tokens = Tokens(
+            Secret("user-token"), now, now + timedelta(hours=1), refresh, provider.subject
+        )
+        return Granted(
+            tokens,
+            provider.granted,
+            declined=SCOPES - provider.granted,
+            ids=frozenset({provider.subject, "other-id"}),
+            name=provider.name,
+        )
+
+    def carry(self, tokens: Tokens) -> httpx.Auth:
+        return httpx.Auth()
+
+    def permissions(self, client: httpx.Client, tokens: Tokens) -> frozenset[str]:
+        return self._provider.granted
+
+    def revoke(self, client: httpx.Client, tokens: Tokens) -> None:
+        raise NotImplementedError
+
+    def due_at(self, tokens: Tokens) -> datetime | None:
+        return None
+
+    def refresh(self, client: httpx.Client, tokens: Tokens) -> Refreshed:
+        raise NotImplementedError
+
+
+class FakePages(Facebook, Offers):
+    """Pages of `provider`, with two features."""
+
+    login: ClassVar[str] = "meta"
+    features = (Feature("messages", ("messaging",)), Feature("comments", ("comments",)))
+    provider: Provider
+
+    def accounts(self, client: httpx.Client, granted: Granted) -> list[Choice]:
+        self.provider.while_listing()
+        return self.provider.choices
+
+
+def registry(provider: Provider) -> tuple[Registry, FakeOAuth]:
+    """The registry of an edge whose one provider is `provider`."""
+    built = build(ENVIRON)
+    settings: Any = built.connectors["facebook"].settings
+    pages, login = FakePages(settings), FakeOAuth(provider)
+    pages.provider = provider
+    fake = msgspec.structs.replace(built, connectors={"facebook": pages}, logins={"meta": login})
+    return fake, login

@@ -1,0 +1,86 @@
+"""Calls to a provider on behalf of a connection: which of its grants carries them, tokens fresh."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Final, NamedTuple
+
+import httpx
+
+from connectors.kit.transport.transport import Transport
+from contracts.accounts import Offers
+from contracts.connector import Connector
+from contracts.errors import Misconfigured, NotFound, Reauthorize, Retryable
+from contracts.login import Login, OAuthLogin
+from storage.connections import Connection, Grant
+from storage.grants import Grants
+from workers.refreshing import Refresher
+
+LASTS: Final = timedelta(minutes=2)
+"""Tokens last for so long at least, where the provider gives such: longer than a job's calls."""
+
+
+class Caller(NamedTuple):
+    """A client that carries the tokens of `grant`, to the provider's own hosts alone."""
+
+    grant: Grant
+    client: httpx.Client
+
+
+class Accounts:
+    """Lends out clients that call for a connection. Safe to share between threads."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        refresher: Refresher,
+        grants: Grants,
+        logins: Mapping[str, Login],
+        connectors: Mapping[str, Connector],
+    ) -> None:
+        self._transport = transport
+        self._refresher = refresher
+        self._grants = grants
+        self._logins = logins
+        self._offers = {name: one for name, one in connectors.items() if isinstance(one, Offers)}
+
+    def client_for(self, connection: Connection, *, job: str) -> httpx.Client:
+        """A client with fresh tokens of the connection's best grant, opened for `job`.
+
+        Raises `NotFound` when no grant carries it, `Reauthorize` when only its owner can help,
+        `Misconfigured` when its login is off, and what `Refresher.fresh` raises.
+        """
+        return self.caller_for(connection, job=job).client
+
+    def caller_for(self, connection: Connection, *, job: str) -> Caller:
+        """The same, and whose tokens they are: what the provider says of them is said of it."""
+        first: Exception | None = None
+        for grant in best_first(self._grants.of_connection(connection.id)):
+            try:
+                return self._caller(connection, grant, job)
+            except (Reauthorize, Retryable) as error:
+                first = first or error
+        raise first or NotFound(f"no grant carries connection {connection.id}")
+
+    def plain(self) -> httpx.Client:
+        """A client without tokens, as logins want it."""
+        return self._transport.client()
+
+    def _caller(self, connection: Connection, grant: Grant, job: str) -> Caller:
+        login = self._login(connection, grant)
+        tokens = self._refresher.fresh(grant.id, job=job, at_least=LASTS)
+        return Caller(grant, self._transport.client(login.carry(tokens)))
+
+    def _login(self, connection: Connection, grant: Grant) -> OAuthLogin:
+        """A token brought by hand goes the way of those that its provider's own login gives."""
+        offered = self._offers.get(connection.provider)
+        usual = offered.login if offered else ""
+        login = self._logins.get(grant.login) or self._logins.get(usual)
+        if not isinstance(login, OAuthLogin):
+            raise Misconfigured(f"login {usual or grant.login} is off")
+        return login
+
+
+def best_first(grants: Sequence[Grant]) -> list[Grant]:
+    """Grants that the provider takes, those that allow the most first, then the newest."""
+    live = [grant for grant in grants if not grant.refusal] or grants
+    return sorted(live, key=lambda grant: (-len(grant.scopes), -(grant.obtained_at_ms or 0)))
