@@ -4,7 +4,17 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from contracts.causes import REFUSED, SCOPES, SILENCE, SUBSCRIPTION, TOKEN, kinds, words
+from contracts.causes import (
+    LOOKED_AFTER,
+    REFUSED,
+    SCOPES,
+    SILENCE,
+    SUBSCRIPTION,
+    TOKEN,
+    Causes,
+    kinds,
+    words,
+)
 from contracts.messages import timestamp
 from storage.activity import Activity
 from storage.connections import Connection, Grant
@@ -45,9 +55,13 @@ def explain(facts: Facts) -> list[Sentence]:
 
 def short(connection: Connection) -> str:
     """What is wrong in a few words, for a table."""
-    if connection.causes:
-        return ", ".join(_SHORT[kind] for kind in kinds(connection.causes))
-    return connection.status_reason
+    found = [_SHORT[kind] for kind in kinds(_standing(connection))]
+    return ", ".join(found) or connection.status_reason
+
+
+def _standing(connection: Connection) -> Causes:
+    """What is wrong with it, unless it was paused or ended: then that says it all."""
+    return connection.causes if connection.status in LOOKED_AFTER else {}
 
 
 _SHORT: Final = {
@@ -100,7 +114,7 @@ def _causes(facts: Facts) -> list[Sentence]:
         SUBSCRIPTION: ("The provider does not deliver what it should: {}.", look),
         SILENCE: ("It is unusually silent, although nothing else is wrong: {}.", _WRITE),
     }
-    causes = facts.connection.causes
+    causes = _standing(facts.connection)
     return [
         Sentence(what[kind][0].format(text), what[kind][1])
         for kind in kinds(causes)

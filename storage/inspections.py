@@ -1,10 +1,12 @@
 """What a look at a connection found, written in one transaction; and what to look at it needs."""
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
+from contracts.errors import LeaseLost
 from storage import due, gaps, sharing
 from storage.activity import WATCH
 from storage.connecting_schema import consents, subscriptions
@@ -62,8 +64,8 @@ class Inspection(NamedTuple):
     """The version of the privacy policy of which the same turn says that it is another one."""
 
     def commit(self, connection: sa.Connection) -> None:
-        """Raises `LeaseLost` when the row is another's or a grant has newer tokens, `Conflict`
-        when the connection has changed, and `BeingRevoked`.
+        """Raises `LeaseLost` when the row is another's, or a grant that was refused has newer
+        tokens, `Conflict` when the connection has changed, and `BeingRevoked`.
         """
         due.finish(connection, self.row, self.due_at_ms)
         if self.watch_at_ms is not None:
@@ -76,7 +78,8 @@ class Inspection(NamedTuple):
             _keep(connection, self.subscription)
         for grant, scopes, declined in self.allowed:
             told = {"scopes": sorted(scopes), "declined": sorted(declined)}
-            change_grant(connection, grant.id, grant.version, told)
+            with suppress(LeaseLost):  # newer tokens have told already what they allow
+                change_grant(connection, grant.id, grant.version, told)
         for grant, reason in self.refused:
             refusal = {"refusal": reason, "asked_at_ms": None}
             change_grant(connection, grant.id, grant.version, refusal)

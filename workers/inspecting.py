@@ -1,6 +1,6 @@
 """Asks the provider how a connection stands: what its grants allow, what its account delivers."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from contracts.accounts import Subscribed, Subscribes
@@ -26,6 +26,16 @@ from workers.normalizing import account_details
 from workers.refreshing import Refresher
 
 _NOTHING: Final = Subscribed(on=False)
+
+
+class Look(NamedTuple):
+    """A connection that is looked at, and when something was received for it. `calling` is called
+    before calls to the provider.
+    """
+
+    connection: Connection
+    activity: Activity | None
+    calling: Callable[[], None]
 
 
 class Found(NamedTuple):
@@ -70,14 +80,16 @@ class Inspector:
         self._accounts, self._refresher, self._vault = accounts, refresher, vault
         self._logins, self._connectors = logins, connectors
 
-    def look(self, connection: Connection, activity: Activity | None) -> Found:
-        """Raises `Misconfigured` for a provider that is off, and what logins and connectors raise
-        for a provider that cannot answer now.
+    def look(self, look: Look) -> Found:
+        """Raises `Misconfigured` for a provider or a login that is off, and what logins and
+        connectors raise for a provider that cannot answer now.
         """
-        connector = self._connectors.get(connection.provider)
+        connector = self._connectors.get(look.connection.provider)
         if connector is None:
-            raise Misconfigured(f"provider {connection.provider} is off")
-        given = self._permissions(self._grants.of_connection(connection.id))
+            raise Misconfigured(f"provider {look.connection.provider} is off")
+        grants = self._grants.of_connection(look.connection.id)
+        connection = look.connection
+        given = self._permissions(look, grants)
         if not given.is_alive:
             dead = {of_grant(REFUSED, grant.id): reason for grant, reason in given.dead}
             return Found(dead, connection.missing, given.allowed, given.refused)
@@ -86,13 +98,17 @@ class Inspector:
         if lacking:
             found.causes[SCOPES] = "; ".join(lacking.values())
         works = _working(connector, connection.features, lacking)
-        if works and isinstance(connector, Subscribes):
-            return self._subscription(connection, connector, works, found, activity)
+        if (
+            works
+            and isinstance(connector, Subscribes)
+            and self._accounts.can_call(connection, grants)
+        ):
+            return self._subscription(look, connector, works, found)
         return found
 
     # -- what grants allow ------------------------------------------------------------------
 
-    def _permissions(self, grants: Sequence[Grant]) -> Permissions:
+    def _permissions(self, look: Look, grants: Sequence[Grant]) -> Permissions:
         asked = self._inspections.asked([grant.id for grant in grants])
         allowed: list[Allowed] = []
         refused: list[tuple[Grant, str]] = []
@@ -102,6 +118,7 @@ class Inspector:
             if not isinstance(login, OAuthLogin):
                 continue
             try:
+                look.calling()
                 allowed.append(self._allowed(grant, login, asked.get(grant.id, frozenset())))
             except Reauthorize as error:
                 refused.append((self._grants.get(grant.id), str(error)))
@@ -128,18 +145,15 @@ class Inspector:
     # -- what the account delivers ----------------------------------------------------------
 
     def _subscription(
-        self,
-        connection: Connection,
-        connector: Subscribes,
-        features: Collection[str],
-        found: Found,
-        activity: Activity | None,
+        self, look: Look, connector: Subscribes, features: Collection[str], found: Found
     ) -> Found:
+        connection = look.connection
         account = account_details(connection, self._vault.tenant(connection.tenant)).account
         route = self._vault.deployment().hash("route", connection.provider, account)
         known = self._inspections.subscription(connection.provider, route)
         if known and known.ending:
             raise Retryable("the account is being disconnected just now", after_s=5)
+        look.calling()
         caller = self._accounts.caller_for(connection, job=RECONCILE)
         first = shown = _NOTHING
         refusal = ""
@@ -147,7 +161,9 @@ class Inspector:
             if connection.status != "pending":
                 first = shown = connector.inspect(caller.client, account, features)
             if not _is_whole(shown):
+                look.calling()
                 connector.subscribe(caller.client, account, features)
+                look.calling()
                 shown = connector.inspect(caller.client, account, features)
         except PermissionMissing as error:
             refusal = f"the provider does not allow it: {error}"
@@ -156,7 +172,9 @@ class Inspector:
             if all(one.grant.id == grant.id for one in found.allowed):  # no other is left
                 found.causes[of_grant(REFUSED, grant.id)] = str(error)
             return found._replace(refused=[*found.refused, (grant, str(error))])
-        return _with(found, connection.provider, route, known, (first, shown), refusal, activity)
+        return _with(
+            found, connection.provider, route, known, (first, shown), refusal, look.activity
+        )
 
 
 def _with(

@@ -1,6 +1,7 @@
 """Compares what providers say of connections with what we believe, mends it, and says so."""
 
 import random
+import time
 from typing import Final
 
 import structlog
@@ -16,7 +17,7 @@ from storage.due import DueRows, Taken
 from storage.inspections import Inspection
 from storage.turns import Turn
 from workers.hearing import longest_ms, unusual_from_ms
-from workers.inspecting import Found, Inspector
+from workers.inspecting import Found, Inspector, Look
 from workers.normalizing import utc
 from workers.policy import Policy
 from workers.retrying import until_stored
@@ -57,7 +58,8 @@ class Reconciler:
                 self._rows.finish(row, None)
                 return
             known = self._activity.of([row.key]).get(row.key)
-            found = self._inspector.look(connection, known)
+            look = Look(connection, known, _Renewed(self._rows, row))
+            found = self._inspector.look(look)
         except (NotFound, KeyDestroyed) as error:
             log.info("reconcile.over", connection=row.key, reason=error.reason)
             self._rows.remove(row)
@@ -87,12 +89,27 @@ class Reconciler:
         appends = [*plan.appends]
         if notice := self._policy.notice(connection):
             key = f"policy|{connection.id}|{self._policy.version}"
-            appends += self._turning.say(connection, notice, key)
+            appends += self._turning.say(notice, connection, key)
             inspection = inspection._replace(noticed=self._policy.version)
         try:
             self._store.write(Turn(first=inspection.commit, appends=appends))
         except BeingRevoked as error:
             raise Retryable(str(error), after_s=5) from None
+
+
+class _Renewed:
+    """Called before each call to the provider, so that all of them together may take longer than a
+    lease.
+    """
+
+    def __init__(self, rows: DueRows, row: Taken) -> None:
+        self._rows, self._row = rows, row
+        self._fresh_until = time.monotonic() + rows.seconds / 12
+
+    def __call__(self) -> None:
+        if time.monotonic() > self._fresh_until:
+            self._rows.renew(self._row)
+            self._fresh_until = time.monotonic() + self._rows.seconds / 12
 
 
 def _silence(known: Activity | None) -> str:

@@ -13,7 +13,7 @@ from contracts.content.account import (
     ConnectionRecovered,
 )
 
-Content = (
+Said = (
     type[ConnectionActivated]
     | type[ConnectionDegraded]
     | type[ConnectionNeedsReauth]
@@ -48,10 +48,10 @@ def standing(causes: Causes) -> Standing:
     )
 
 
-def told(was: Known, now: Known) -> tuple[Content, ...]:
+def told(was: Known, now: Known) -> tuple[Said, ...]:
     """The messages that a change is worth: none where only the wording is another."""
     begins = was.status == "pending" and SUBSCRIPTION not in now.causes
-    began: tuple[Content, ...] = (ConnectionActivated,) if begins else ()
+    began: tuple[Said, ...] = (ConnectionActivated,) if begins else ()
     if now.status == was.status != "degraded":
         return ()
     if now.status == "needs_reauth":
