@@ -37,7 +37,7 @@ class FactFinder:
             self._rows.standing(RECONCILE, connection.id),
             {id_: row for id_, row in rows.items() if row is not None},
             self._inspections.accepted([grant.id for grant in grants]),
-            self._settings.policy_version,
+            self._settings.policy_version or "",
             self._off.get(connection.provider),
             reconnect_url(self._settings.public_url, self._vault.deployment(), connection.id),
             now_ms(),

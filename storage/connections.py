@@ -25,8 +25,8 @@ class Connection(NamedTuple):
     tenant's key: the account's id at the provider and its name. It receives what came in from
     `receives_from_ms` on. `features`: those chosen (none: made by hand, nobody chose), `missing`:
     those of them that do not work now. `causes`: what is wrong with it, by kind, in words; its
-    status and `status_reason` follow from them (`workers.standing`). `policy_told`: the version of
-    the privacy policy of which its tenant was told last that it is newer than the accepted one.
+    status and `status_reason` follow from them (`workers.standing`). `noticed`: the version of the
+    privacy policy of which the feed has said that its owner accepted another one.
     """
 
     id: str
@@ -42,7 +42,7 @@ class Connection(NamedTuple):
     features: Sequence[str] = ()
     missing: Sequence[str] = ()
     causes: Mapping[str, str] = {}
-    policy_told: str = ""
+    noticed: str = ""
 
 
 class Grant(NamedTuple):

@@ -61,7 +61,8 @@ class Inspection(NamedTuple):
     subscription: Subscription | None = None
     gap: Gap | None = None
     watch_at_ms: int | None = None
-    policy: str = ""
+    noticed: str | None = None
+    """The version of the privacy policy of which the same turn says that it is another one."""
 
     def commit(self, connection: sa.Connection) -> None:
         """Raises `LeaseLost` when the row is another's, or a grant that was refused has newer
@@ -71,9 +72,9 @@ class Inspection(NamedTuple):
         if self.watch_at_ms is not None:
             due.schedule(connection, WATCH, self.row.key, self.watch_at_ms)
         turn(connection, [self.turned])
-        if self.policy:
-            mine = sa.update(connections).where(connections.c.id == self.row.key)
-            connection.execute(mine.values(policy_told=self.policy))
+        if self.noticed is not None:
+            this = sa.update(connections).where(connections.c.id == self.row.key)
+            connection.execute(this.values(noticed=self.noticed))
         if self.subscription is not None:
             _keep(connection, self.subscription)
         for grant, scopes, declined in self.allowed:

@@ -39,9 +39,7 @@ class Look(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a look found out. `missing`: features chosen that do not work. `accepted`: the version
-    of the privacy policy that its owner accepted last; None: nobody was asked.
-    """
+    """What a look found out. `missing`: features chosen that do not work."""
 
     causes: dict[str, str]
     missing: Sequence[str] = ()
@@ -49,7 +47,6 @@ class Found(NamedTuple):
     refused: Sequence[tuple[Grant, str]] = ()
     subscription: Subscription | None = None
     gap: Gap | None = None
-    accepted: str | None = None
 
 
 class Permissions(NamedTuple):
@@ -91,10 +88,6 @@ class Inspector:
         if connector is None:
             raise Misconfigured(f"provider {look.connection.provider} is off")
         grants = self._grants.of_connection(look.connection.id)
-        found = self._found(look, connector, grants)
-        return found._replace(accepted=self._inspections.accepted([grant.id for grant in grants]))
-
-    def _found(self, look: Look, connector: Connector, grants: Sequence[Grant]) -> Found:
         connection, given = look.connection, self._permissions(look, grants)
         if not given.is_alive:
             dead = {of_grant(REFUSED, grant.id): reason for grant, reason in given.dead}

@@ -2,25 +2,24 @@
 
 import random
 import time
-from collections.abc import Sequence
 from typing import Final
 
 import structlog
 
 from contracts.causes import LOOKED_AFTER, REFUSED, SILENCE, SUBSCRIPTION, kinds
-from contracts.content.account import AccountNotice
 from contracts.errors import BeingRevoked, KeyDestroyed, NotFound, Retryable
 from contracts.messages import timestamp
 from storage.activity import Activity, ActivityStore
-from storage.connections import Connection, Connections
+from storage.connections import Connections
 from storage.database import now_ms
 from storage.drain import DrainStore
 from storage.due import DueRows, Taken
 from storage.inspections import Inspection
-from storage.turns import Append, Turn
+from storage.turns import Turn
 from workers.hearing import longest_ms, unusual_from_ms
 from workers.inspecting import Found, Inspector, Look
 from workers.normalizing import utc
+from workers.policy import Policy
 from workers.retrying import until_stored
 from workers.turning import Change, Turning
 
@@ -42,9 +41,8 @@ class Reconciler:
         store: DrainStore,
         inspector: Inspector,
         turning: Turning,
-        policy: str,
+        policy: Policy,
     ) -> None:
-        """`policy`: today's version of the privacy policy; empty: there is none."""
         self._policy = policy
         self._connections, self._activity = connections, activity
         self._rows, self._store = rows, store
@@ -78,7 +76,6 @@ class Reconciler:
         silence = "" if explained else _silence(known)
         causes = found.causes | ({SILENCE: silence} if silence else {})
         plan = self._turning.plan(row, [Change(connection, causes, found.missing)], begins=True)
-        notice = self._of_policy(connection, found)
         inspection = Inspection(
             row,
             now_ms() + _until_next_ms(),
@@ -88,22 +85,16 @@ class Reconciler:
             found.subscription,
             found.gap,
             _watch_from_ms(known),
-            self._policy if notice else "",
         )
+        appends = [*plan.appends]
+        if notice := self._policy.notice(connection):
+            key = f"policy|{connection.id}|{self._policy.version}"
+            appends += self._turning.say(connection, notice, key)
+            inspection = inspection._replace(noticed=self._policy.version)
         try:
-            self._store.write(Turn(first=inspection.commit, appends=[*plan.appends, *notice]))
+            self._store.write(Turn(first=inspection.commit, appends=appends))
         except BeingRevoked as error:
             raise Retryable(str(error), after_s=5) from None
-
-    def _of_policy(self, connection: Connection, found: Found) -> Sequence[Append]:
-        """Once for each version that is newer than what was accepted."""
-        known = (connection.policy_told, found.accepted)
-        if not self._policy or found.accepted is None or self._policy in known:
-            return ()
-        accepted = found.accepted or "none"
-        detail = f"version {self._policy} is in force, its owner accepted {accepted}"
-        notice = AccountNotice(notice="privacy_policy_changed", severity="info", detail=detail)
-        return self._turning.say(notice, connection, f"policy|{self._policy}")
 
 
 class _Renewed:

@@ -165,24 +165,6 @@ def test_what_was_asked_or_had_and_is_not_granted_counts_as_declined(
     assert Grants(rig.database).get(grant.id).declined == ["pages_messaging"]
 
 
-def test_a_newer_policy_is_said_once_per_version(rig: Rig) -> None:
-    page, grant = connect(rig)
-    for version in ("1", "2", "3"):
-        rig.parts.reconciler._policy = version
-        for _ in range(2):
-            look(rig, page)
-        if version == "1":
-            assert notices(rig) == [], "nobody was asked"
-            accept(rig, grant, policy="2")
-    (notice,) = notices(rig)
-    assert (notice.notice, notice.severity) == ("privacy_policy_changed", "info")
-    assert notice.detail == "version 3 is in force, its owner accepted 2"
-
-
-def notices(rig: Rig) -> list[Any]:
-    return [m.data for m in rig.messages() if m.type == "cleverbox.account.notice"]
-
-
 def accept(rig: Rig, grant: Grant, *, policy: str = "1", asked: tuple[str, ...] = ()) -> None:
     """A consent on record."""
     row = {name: [] for name in ("features", "granted", "declined")} | {
@@ -491,3 +473,21 @@ def test_a_subscription_found_by_its_account(rig: Rig) -> None:
     assert found is not None
     assert (found.state, found.missing, found.ending) == ("on", [], None)
     assert Inspections(rig.database).subscription("facebook", b"other") is None
+
+
+# -- the privacy policy -------------------------------------------------------------------------
+
+
+def test_a_policy_that_changed_is_said_once_for_each_version(rig: Rig) -> None:
+    page, grant = connect(rig)
+    empty: dict[str, list[str]] = {"features": [], "asked": [], "granted": [], "declined": []}
+    row = {"id": "cns_1", "tenant": "acme", "grant": grant.id, "login": "meta", "at_ms": 1}
+    with rig.database.write() as open_:
+        open_.execute(sa.insert(consents).values({**row, **empty, "policy": "v1"}))
+    for version in ("", "v1", "v2", "v2", "v3"):
+        rig.parts.policy.version = version
+        look(rig, page)
+    told = [m.data for m in rig.messages() if m.type == "cleverbox.account.notice"]
+    assert [one.notice for one in told] == ["policy_changed", "policy_changed"]
+    assert "version v2 now; accepted was version v1" in told[0].detail
+    assert Connections(rig.database).get(page.id).noticed == "v3"
