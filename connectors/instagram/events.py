@@ -49,16 +49,18 @@ def comment(on: Occasion, it: shapes.Comment) -> Event:
 
 def mention(on: Occasion, it: shapes.Mention) -> Event:
     """Somebody named the account under, or in, a post. Meta tells where, and not who or what."""
+    post = named(it.media_id, "media_id")
     if it.comment_id is None:
-        notice = content.AccountNotice(notice="mentioned", severity="info", detail=str(it.media_id))
-        return on.event(notice, on.key(it.media_id), None)
+        notice = content.AccountNotice(notice="mentioned", severity="info", detail=post)
+        return on.event(notice, on.key(post), None)
+    comment_id = named(it.comment_id, "comment_id")
     data = content.CommentCreated(
-        conversation=on.under(it.media_id),
+        conversation=on.under(post),
         to=(content.business(on.business),),
-        comment_id=str(it.comment_id),
-        post=content.Post(id=str(it.media_id)),
+        comment_id=comment_id,
+        post=content.Post(id=post),
     )
-    return on.event(data, on.key(it.comment_id), None)
+    return on.event(data, on.key(comment_id), None)
 
 
 EVENTS: Final[Mapping[str, Callable[[Occasion, Any], Event]]] = {
@@ -90,7 +92,7 @@ def _author(on: Occasion, it: shapes.Author | None) -> content.Participant | Non
 
 def _post(on: Occasion, it: shapes.Comment) -> content.Post:
     return content.Post(
-        id=str(it.media.id),
+        id=named(it.media.id, "media.id"),
         kind=it.media.media_product_type or (_LIVE if on.kind == "live_comments" else None),
         ad_id=text_of(it.media.ad_id or it.ad_id),
         original_id=text_of(it.media.original_media_id or it.original_media_id),

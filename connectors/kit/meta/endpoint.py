@@ -1,4 +1,4 @@
-"""`/webhooks/meta`: one callback URL for every object of the Meta app.
+"""`/webhooks/meta`: one callback URL for every object of the Meta app and of the Instagram app.
 
 Source: https://developers.facebook.com/docs/graph-api/webhooks/getting-started.
 """

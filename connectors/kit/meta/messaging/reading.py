@@ -38,6 +38,7 @@ Piece = Known | Strange | Unreadable
 
 _LISTS: Final = ("messaging", "standby", "changes")
 _QUOTED: Final = tuple(f'"{name}"'.encode() for name in _LISTS)
+_WHO_AND_WHEN: Final = ("sender", "recipient", "timestamp", "is_self")
 _TEST_FIELDS: Final = ("messag", "standby")
 
 _change: Final = msgspec.json.Decoder(Change)
@@ -152,7 +153,7 @@ class Reader:
             if happenings := self._happenings(update):
                 return Known(business, time, update, happenings, standby)
         found = _members(raw)
-        names = [name for name in found if name not in ("sender", "recipient", "timestamp")]
+        names = [name for name in found if name not in _WHO_AND_WHEN]
         known = next((name for name in names if name in self._kinds), None)
         if known and error:
             return Unreadable(kind=known, error=error)
