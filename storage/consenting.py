@@ -87,7 +87,7 @@ def _connect(connection: sa.Connection, made: Made) -> list[str]:
     if not connect_sessions.move(connection, session, done):
         raise NotFound("this connect session is over")
     _have_looked_at(connection, made, now)
-    there = _locked(connection, ids)
+    there = _locked(connection, ids, session)
     _share(connection, made)
     for account in made.accounts:
         _put(connection, account, there.get(account.connection.id), now)
@@ -106,11 +106,16 @@ def _have_looked_at(connection: sa.Connection, made: Made, now: int) -> None:
         due.schedule(connection, kind, key, now)
 
 
-def _locked(connection: sa.Connection, ids: Collection[str]) -> dict[str, sa.Row[Any]]:
-    """Those that are there already, held against drains and revocations."""
+def _locked(
+    connection: sa.Connection, ids: Collection[str], session: Session
+) -> dict[str, sa.Row[Any]]:
+    """Those that are there already, held against drains and revocations. To consent once more does
+    not bring back what was ended meanwhile.
+    """
+    ended = ("revoking",) if session.connection is None else ("revoking", "revoked")
     query = sa.select(connections).where(connections.c.id.in_(ids)).order_by(connections.c.id)
     found = {row.id: row for row in connection.execute(query.with_for_update())}
-    if any(row.status == "revoking" for row in found.values()):
+    if any(row.status in ended for row in found.values()):
         raise BeingRevoked("it is being disconnected just now")
     return found
 

@@ -150,14 +150,16 @@ class Journey:
         carrying = self._client(login.carry(granted.tokens))
         choices = tuple(self._offers(session).accounts(carrying, granted))
         kept = Kept(kept.asked, None, granted, choices)
-        sealed = seal_kept(self._vault.tenant(session.tenant), session.id, kept)
-        if not self.sessions.grant(session, sealed):
-            return
         if session.connection is not None:
-            self._again(self.sessions.get(session.id), kept)
+            self._again(session, kept)
+        else:
+            sealed = seal_kept(self._vault.tenant(session.tenant), session.id, kept)
+            self.sessions.grant(session, sealed)
 
     def _again(self, session: Session, kept: Kept) -> None:
-        """Consent to what was missing: the account is known, so there is nothing to pick."""
+        """Consent to what was missing. The account is known: nothing waits to be picked, so that
+        nobody can pick another.
+        """
         same = self._picking.same_account(session, kept)
         if same is None:
             self.sessions.end(session, "other_account")
@@ -167,10 +169,11 @@ class Journey:
     def pick(self, session: Session, picked: Mapping[int, frozenset[str] | None]) -> None:
         """Connect what was picked: numbers of choices, each with the ids of its parts (None: all
         that were ticked to begin with). One that cannot be connected is left out.
+
+        Raises `NotFound` when nothing is to be picked, `InvalidInput` when nothing was.
         """
-        kept = self.kept(session)
-        if session.stage == GRANTED and kept.granted is not None:
-            self._connect(session, kept, picked)
+        _check_picks(session)
+        self._connect(session, self.kept(session), picked)
 
     def _connect(
         self, session: Session, kept: Kept, picked: Mapping[int, frozenset[str] | None]
@@ -182,8 +185,7 @@ class Journey:
 
     def parts(self, session: Session) -> dict[int, list[str]]:
         """The choices that wait in a session by number, each with the ids of its parts."""
-        if session.stage != GRANTED:
-            raise NotFound("nothing is to be picked")
+        _check_picks(session)
         choices = self.kept(session).choices
         return {n: [part.id for part in choice.parts] for n, choice in enumerate(choices)}
 
@@ -228,6 +230,12 @@ class Journey:
         if session.connection is not None and not self.login(session).accumulates:
             features = self.connector(session).features
         return frozenset(scope for feature in features for scope in feature.scopes)
+
+
+def _check_picks(session: Session) -> None:
+    """A session for one connection has nothing to pick, whatever step it is in."""
+    if session.stage != GRANTED or session.connection is not None:
+        raise NotFound("nothing is to be picked")
 
 
 def _challenge(verifier: Secret) -> str:

@@ -141,6 +141,15 @@ def test_a_known_account_keeps_its_connection(
     assert grant.version == 2
 
 
+def test_a_session_for_one_connection_does_not_bring_it_back(database: Database) -> None:
+    Consenting(database).connect(made(session(database)))
+    again = session(database, "again")._replace(connection="con_1")
+    set_(database, status="revoked")
+    with pytest.raises(BeingRevoked):
+        Consenting(database).connect(made(again))
+    assert Connections(database).get("con_1").status == "revoked"
+
+
 def test_a_session_connects_once(database: Database) -> None:
     granted = session(database)
     Consenting(database).connect(made(granted))

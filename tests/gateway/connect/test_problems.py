@@ -354,6 +354,36 @@ async def test_somebody_elses_account_does_not_repair_it(stage: Stage) -> None:
     assert len(of_acme(stage)) == 1
 
 
+async def test_somebody_elses_account_never_waits_to_be_picked(stage: Stage) -> None:
+    (id_,) = await stage.connected(stage.person())
+    person = stage.person()
+    await person.open(degraded(stage, id_))
+    await person.press(person.page.url.path)
+    stages: list[str] = []
+
+    def note(_: object, statement: object, *__: object) -> None:
+        if isinstance(statement, sa.Update) and statement.table is connect_sessions:
+            stages.append(statement.compile().params["stage"])
+
+    engine = stage.rig.database.engine
+    sa.event.listen(engine, "before_execute", note)
+    stage.provider.choices = [Choice("page-9", "Other", token=Secret("t9"))]
+    await person.open(stage.provider.consent(person.dialog))
+    sa.event.remove(engine, "before_execute", note)
+    assert stages == ["answered", "new"]
+
+
+async def test_a_session_for_one_connection_picks_nothing(stage: Stage) -> None:
+    (id_,) = await stage.connected(stage.person())
+    stage.provider.choices = [Choice("page-9", "Other", token=Secret("t9"))]
+    person = await agreed(stage)
+    action, fields = person.form("/pick")
+    _set(stage, connection=id_)
+    answer = await person.http.post(action, data=dict(fields))
+    assert answer.status_code == 303
+    assert [one.id for one in of_acme(stage)] == [id_]
+
+
 @pytest.mark.parametrize("status", ["revoking", "revoked"])
 async def test_what_has_ended_is_not_repaired(stage: Stage, status: str) -> None:
     (id_,) = await stage.connected(stage.person())
