@@ -17,7 +17,8 @@ from storage.connecting_schema import consents, grant_names
 from storage.connections import Connection, Grant, new_id
 from storage.database import Database, now_ms
 from storage.grants import RECONCILE, REFRESH, consented
-from storage.schema import connections, routes
+from storage.revocations import remove_grants
+from storage.schema import connection_grants, connections, grants, routes
 
 
 class Account(NamedTuple):
@@ -86,7 +87,8 @@ def _connect(connection: sa.Connection, made: Made) -> list[str]:
     done |= {"connected": ids, "state_until_ms": now}
     if not connect_sessions.move(connection, session, done):
         raise NotFound("this connect session is over")
-    _have_looked_at(connection, made, now)
+    dead = _dead(connection, made, ids)
+    _have_looked_at(connection, made, dead, now)
     there = _locked(connection, ids, session)
     _share(connection, made)
     for account in made.accounts:
@@ -95,12 +97,38 @@ def _connect(connection: sa.Connection, made: Made) -> list[str]:
         consented(connection, given.grant, given.carries)
         _name(connection, given)
         _record(connection, made, given.grant, now)
+    meanwhile = set(_dead(connection, made, ids))  # somebody may have given one of them anew
+    _let_go(connection, ids, [id_ for id_ in dead if id_ in meanwhile])
     return ids
 
 
-def _have_looked_at(connection: sa.Connection, made: Made, now: int) -> None:
-    """Tokens of new grants find out when they are due; what is pending gets its subscription."""
-    looks = [(REFRESH, given.grant.id) for given in made.given]
+def _dead(connection: sa.Connection, made: Made, ids: Collection[str]) -> list[str]:
+    """Grants of these connections that the provider takes no more, and that are not given anew:
+    somebody else's.
+    """
+    links, anew = connection_grants, [given.grant.id for given in made.given]
+    query = (
+        sa.select(grants.c.id)
+        .join(links, links.c.grant == grants.c.id)
+        .where(links.c.connection.in_(ids), grants.c.refusal != "", grants.c.id.not_in(anew))
+    )
+    return sorted(set(connection.scalars(query)))
+
+
+def _let_go(connection: sa.Connection, ids: Collection[str], dead: Sequence[str]) -> None:
+    """The new consent carries them alone: what was refused before is no cause any more."""
+    links = connection_grants
+    theirs = sa.delete(links).where(links.c.grant.in_(dead), links.c.connection.in_(ids))
+    connection.execute(theirs)
+    used = set(connection.scalars(sa.select(links.c.grant).where(links.c.grant.in_(dead))))
+    remove_grants(connection, [id_ for id_ in dead if id_ not in used])
+
+
+def _have_looked_at(connection: sa.Connection, made: Made, dead: Sequence[str], now: int) -> None:
+    """Tokens of new grants find out when they are due; what is pending gets its subscription. The
+    rows of the dead are only held, since rows come before all else.
+    """
+    looks = [(REFRESH, id_) for id_ in (*dead, *(given.grant.id for given in made.given))]
     looks += [(RECONCILE, account.connection.id) for account in made.accounts]
     for kind, key in sorted(looks):
         due.schedule(connection, kind, key, now)

@@ -15,7 +15,7 @@ from storage.consenting import Account, Consenting, Given, Made
 from storage.database import Database, now_ms
 from storage.due import DueRows
 from storage.grants import RECONCILE, REFRESH, Grants
-from storage.schema import connections
+from storage.schema import connections, grants
 from tests.storage.rows import digest
 
 LONG_AGO = 1_000
@@ -150,6 +150,43 @@ def test_a_session_for_one_connection_does_not_bring_it_back(database: Database)
     assert Connections(database).get("con_1").status == "revoked"
 
 
+@pytest.mark.parametrize("carries_another", [False, True])
+def test_what_was_refused_goes_with_the_consent_of_another_person(
+    database: Database, carries_another: bool
+) -> None:
+    consenting = Consenting(database)
+    consenting.connect(made(session(database)))
+    if carries_another:
+        other = made(session(database, "other"), "con_2")
+        account = Account(
+            other.accounts[0].connection._replace(account=digest("account 2")), digest("route 2")
+        )
+        consenting.connect(other._replace(accounts=[account]))
+    with database.write() as connection:
+        connection.execute(sa.update(grants).values(refusal="the password was changed"))
+    anew = made(session(database, "anew"), grant="gra_2")
+    (given,) = anew.given
+    theirs = given.grant._replace(subject=digest("another person"), person=digest("another"))
+    consenting.connect(anew._replace(person=digest("another"), given=[Given(theirs, ["con_1"])]))
+    assert [grant.id for grant in Grants(database).of_connection("con_1")] == ["gra_2"]
+    if carries_another:
+        assert [grant.id for grant in Grants(database).of_connection("con_2")] == ["gra_1"]
+    else:
+        with pytest.raises(NotFound):
+            Grants(database).get("gra_1")
+        assert DueRows(database).standing(REFRESH, "gra_1") is None
+
+
+def test_what_still_works_stays_beside_the_consent_of_another_person(database: Database) -> None:
+    consenting = Consenting(database)
+    consenting.connect(made(session(database)))
+    anew = made(session(database, "anew"), grant="gra_2")
+    (given,) = anew.given
+    theirs = given.grant._replace(subject=digest("another person"))
+    consenting.connect(anew._replace(given=[Given(theirs, ["con_1"])]))
+    assert [one.id for one in Grants(database).of_connection("con_1")] == ["gra_1", "gra_2"]
+
+
 def test_a_session_connects_once(database: Database) -> None:
     granted = session(database)
     Consenting(database).connect(made(granted))
@@ -226,14 +263,14 @@ def test_tenants_share_the_person_and_the_account(database: Database) -> None:
 
 
 def test_consents_at_once_make_one_connection_a_tenant(database: Database) -> None:
-    consenting, grants = Consenting(database), Grants(database)
+    consenting, stored = Consenting(database), Grants(database)
 
     def consent(number: int) -> str:
         tenant = ("acme", "zeta")[number % 2]
         granted = session(database, f"s{number}", tenant)
         for _ in range(10):
             known = consenting.known(tenant, "facebook", [digest(f"account {tenant}")])
-            there = grants.find(tenant, "meta", digest(f"subject {tenant}"))
+            there = stored.find(tenant, "meta", digest(f"subject {tenant}"))
             ids = [one.id for one in known.values()] or [f"con_{number}"]
             grant = there.id if there else f"gra_{number}"
             try:

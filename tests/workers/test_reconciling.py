@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from contracts.errors import PermissionMissing, Reauthorize, Retryable, TokenRefused
+from contracts.errors import NotFound, PermissionMissing, Reauthorize, Retryable, TokenRefused
 from storage.activity import Activity, ActivityStore
+from storage.connect_sessions import Asked, ConnectSessions, Session
 from storage.connecting_schema import consents, subscriptions
-from storage.connections import Connection, Connections, Grant
+from storage.connections import Connection, Connections, Grant, new_id
+from storage.consenting import Account, Consenting, Given, Made
 from storage.database import now_ms
 from storage.due import DueRows
 from storage.gaps import Gaps, gap
@@ -302,6 +304,48 @@ def test_a_token_that_died_needs_its_owner(rig: Rig, pages: Pages, call: str) ->
     assert status(rig, page) == ("active", "")
     assert said(rig)[2:] == [("recovered", None)]
     assert "10" in pages.subscribed, "what else it lacked was looked at, too"
+
+
+def test_a_consent_of_another_person_mends_it(rig: Rig, pages: Pages) -> None:
+    page, grant = connect(rig)
+    pages.fails["permissions"] = [Reauthorize("190/460, the password was changed")]
+    look(rig, page)
+    assert status(rig, page)[0] == "needs_reauth"
+    consent_of_another(rig, Connections(rig.database).get(page.id))
+    run(rig)
+    assert status(rig, page) == ("active", "")
+    assert Connections(rig.database).get(page.id).causes == {}
+    assert said(rig)[2:] == [("recovered", None)]
+    with pytest.raises(NotFound):
+        Grants(rig.database).get(grant.id)
+
+
+def consent_of_another(rig: Rig, page: Connection) -> None:
+    """Somebody else connects the same Page through the pages."""
+    sessions, now = ConnectSessions(rig.database), now_ms()
+    new = Session("s", "acme", "", "facebook", "meta", ["messages"], None, None, now, now + 60_000)
+    browser, state = b"b" * 32, b"s" * 32
+    sessions.add(new)
+    sessions.ask("s", Asked(browser, state, b"", "", ""))
+    answered = sessions.take("meta", state, browser)
+    assert answered is not None
+    id_, person = new_id("gra"), b"another person.."
+    sealed = rig.parts.tokens.seal("acme", id_, tokens(None, name="another's"))
+    given = Grant(
+        id=id_,
+        tenant="acme",
+        login="meta",
+        subject=person,
+        scopes=sorted(SCOPES),
+        sealed=sealed,
+        version=1,
+        created_at_ms=now,
+        obtained_at_ms=now,
+        person=person,
+    )
+    account = Account(page, route(rig))
+    made = Made(answered, person, [account], [Given(given, [page.id])], SCOPES)
+    Consenting(rig.database).connect(made)
 
 
 def test_a_pending_connection_whose_token_died_needs_its_owner(rig: Rig, pages: Pages) -> None:
