@@ -116,8 +116,10 @@ class OAuthLogin(Login):
     """Name for people."""
     takes_pkce: ClassVar[bool]
     accumulates: ClassVar[bool] = True
-    """Whether tokens of a consent also have what the same person granted before; if not, what was
-    granted has to be asked for again with everything that is asked later."""
+    """Whether tokens of a consent also have what the same person granted before; if not, what a
+    connection has is asked for again with what it lacks."""
+    always_asks: ClassVar[frozenset[str]] = frozenset()
+    """Scopes that the dialog asks for beside those of the features: whose consent it is."""
 
     @abstractmethod
     def consent_url(self, consent: Consent) -> str:

@@ -105,24 +105,24 @@ class Picking:
         )
 
     def _given(self, making: "_Making", ids: Mapping[int, str]) -> list[Given]:
-        """A grant for each account with a token of its own, and one for all the others."""
+        """A grant for each account with a token of its own, and one for all the others: a grant of
+        this provider's, since tokens for another one of the same login need not have these scopes.
+        """
         given = []
         tokens = making.granted.tokens
         others = [id_ for n, id_ in ids.items() if making.kept.choices[n].token is None]
         if others:
-            given.append(self._grant(making, tokens, (), others))
+            given.append(self._grant(making, tokens, making.session.provider, others))
         for n, id_ in ids.items():
             choice = making.kept.choices[n]
             if choice.token is not None:
                 own = Tokens(choice.token, tokens.obtained_at, subject=tokens.subject)
-                given.append(self._grant(making, own, (choice.account,), [id_]))
+                given.append(self._grant(making, own, choice.account, [id_]))
         return given
 
-    def _grant(
-        self, making: "_Making", tokens: Tokens, account: tuple[str, ...], carries: Collection[str]
-    ) -> Given:
+    def _grant(self, making: "_Making", tokens: Tokens, of: str, carries: Collection[str]) -> Given:
         session = making.session
-        subject = making.keys.hash("subject", session.login, tokens.subject, *account)
+        subject = making.keys.hash("subject", session.login, tokens.subject, of)
         known = self._grants.find(session.tenant, session.login, subject)
         if known is not None and tokens.refresh_token is None:
             tokens = self._with_refresh_token(tokens, known)

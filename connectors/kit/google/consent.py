@@ -15,7 +15,7 @@ from google_auth_oauthlib.flow import Flow
 from oauthlib.oauth2 import OAuth2Error
 
 from connectors.kit.google.errors import INVALID_TOKEN, token_refusal
-from connectors.kit.google.settings import GoogleSettings
+from connectors.kit.google.settings import SIGN_IN, GoogleSettings
 from connectors.kit.transport.failures import read
 from connectors.kit.transport.for_requests import answer_of, carry
 from connectors.kit.transport.refusals import unclear
@@ -29,8 +29,6 @@ TOKENINFO_URL: Final = "https://oauth2.googleapis.com/tokeninfo"
 REVOKE_URL: Final = "https://oauth2.googleapis.com/revoke"
 
 _ISSUERS: Final = ("https://accounts.google.com", "accounts.google.com")
-_SIGN_IN: Final = frozenset({"openid", "email"})
-"""Asked for with every consent: they tell whose it is."""
 
 
 class Person(msgspec.Struct):
@@ -49,15 +47,14 @@ class _Info(msgspec.Struct):
 
 def consent_url(settings: GoogleSettings, consent: Consent) -> str:
     """With `prompt=consent` always: without it only the first consent of somebody to our client
-    gives a refresh token, and every tenant needs one of its own. Google joins what is asked with
-    what was granted before (`include_granted_scopes`), so that mail and calendar end together.
+    gives a refresh token, and every tenant needs one of its own. Without `include_granted_scopes`:
+    with it the tokens would also have what the person granted for other tenants.
     """
-    flow = _flow(settings, consent.redirect_uri, scopes=sorted(consent.scopes | _SIGN_IN))
+    flow = _flow(settings, consent.redirect_uri, scopes=sorted(consent.scopes | SIGN_IN))
     challenge = {"code_challenge": consent.challenge, "code_challenge_method": "S256"}
     url, _ = flow.authorization_url(
         state=consent.state.reveal(),
         prompt="consent",
-        include_granted_scopes="true",
         hl=consent.language,
         **(challenge if consent.challenge else {}),
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 import msgspec
 
-from connectors.kit.google.settings import GoogleSettings
+from connectors.kit.google.settings import SIGN_IN, GoogleSettings
 from contracts.errors import OutcomeUnknown, Permanent, Reauthorize, Retryable
 from contracts.login import Code, Consent, Granted, OAuthLogin, Refreshed, Tokens
 from contracts.tokens import Secret
@@ -51,6 +51,8 @@ class GoogleLogin(OAuthLogin):
     title: ClassVar[str] = "Google"
     rotates: ClassVar[bool] = False
     takes_pkce: ClassVar[bool] = True
+    accumulates: ClassVar[bool] = False
+    always_asks: ClassVar[frozenset[str]] = SIGN_IN
 
     def __init__(
         self,

@@ -1,8 +1,13 @@
 """Settings of the Google OAuth client."""
 
+from typing import Final
+
 import msgspec
 
 from contracts.tokens import Secret
+
+SIGN_IN: Final = frozenset({"openid", "email"})
+"""Asked for with every consent: they tell whose it is."""
 
 
 class GoogleSettings(msgspec.Struct, frozen=True, rename=lambda field: f"GOOGLE_{field.upper()}"):

@@ -74,7 +74,6 @@ def test_the_dialog_asks_for_a_refresh_token_and_for_who_it_is() -> None:
         "scope": f"email {READ} openid",
         "state": "STATE1",
         "access_type": "offline",
-        "include_granted_scopes": "true",
         "prompt": "consent",
         "hl": "en",
         "code_challenge": CHALLENGE,
