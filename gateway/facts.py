@@ -39,7 +39,12 @@ class FactFinder:
             self._inspections.accepted([grant.id for grant in grants]),
             self._settings.policy_version or "",
             self._off.get(connection.provider),
-            reconnect_url(self._settings.public_url, self._vault.deployment(), connection.id),
+            reconnect_url(
+                self._settings.public_url,
+                self._vault.deployment(),
+                connection.id,
+                connection.receives_from_ms,
+            ),
             now_ms(),
         )
 

@@ -29,6 +29,10 @@ STATE_MS: Final = 600_000
 EXCHANGE_MS: Final = 90_000
 """After so long an exchange that has not ended never will: its process is gone."""
 
+MOST_AGAIN: Final = 20
+"""So many people may be on their way to consent once more for one connection: its link, which makes
+a session for whoever follows it, may be known to many."""
+
 
 class Session(NamedTuple):
     """A session's row; see `storage.connecting_schema`. `until_ms` is when the step under way is
@@ -73,9 +77,11 @@ class ConnectSessions:
         self._database = database
 
     def add(self, new: Session) -> None:
-        """Store `new`, whose id is new."""
+        """Store `new`, whose id is new. Of those for one connection the oldest make room."""
         row = {_column(name): value for name, value in new._asdict().items()}
         with self._database.write() as connection:
+            if new.connection is not None:
+                connection.execute(_beyond(new.connection, MOST_AGAIN - 1))
             connection.execute(sa.insert(connect_sessions).values(row))
 
     def get(self, id: str) -> Session:  # noqa: A002
@@ -145,6 +151,18 @@ def move(connection: sa.Connection, seen: Session, values: dict[str, Any]) -> bo
     step = (c.id == seen.id, c.stage == seen.stage, c.state_until_ms == seen.until_ms)
     same = sa.update(connect_sessions).where(*step, c.browser == seen.browser, _living())
     return connection.execute(same.values(values)).rowcount == 1
+
+
+def _beyond(connection_id: str, most: int) -> sa.Delete:
+    """Those for a connection that have not connected, but for the newest; what somebody else holds
+    is left to them.
+    """
+    c = connect_sessions.c
+    its = sa.select(c.id).where(c.connection == connection_id, c.stage != CONNECTED)
+    newest_first = its.order_by(c.created_at_ms.desc(), c.id)
+    # SQLite has no OFFSET without LIMIT
+    old = newest_first.offset(most).limit(1_000).with_for_update(skip_locked=True)
+    return sa.delete(connect_sessions).where(c.id.in_(old))
 
 
 def _living() -> sa.ColumnElement[bool]:

@@ -24,7 +24,7 @@ connect_sessions = sa.Table(
     sa.Column("login", sa.Text, nullable=False),
     sa.Column("features", sa.JSON, nullable=False),
     sa.Column("return_url", sa.Text),
-    sa.Column("connection", sa.Text),
+    sa.Column("connection", sa.Text, index=True),
     sa.Column("stage", sa.Text, nullable=False),
     sa.Column("problem", sa.Text, nullable=False, server_default=""),
     sa.Column("browser", sa.LargeBinary(32)),

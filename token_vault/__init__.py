@@ -6,7 +6,7 @@ from token_vault.kek import SETTING, check_uri, load_kek
 from token_vault.keks import Kek, Keks
 from token_vault.kept import Kept, open_kept, seal_kept
 from token_vault.keystore import Erasure, KeyStore
-from token_vault.links import reconnect_token, reconnect_url, reconnects
+from token_vault.links import named_by, reconnect_token, reconnect_url, reconnects
 from token_vault.names import token_names, user_names
 from token_vault.openings import Openings
 from token_vault.rotation import KeyRotation, Rewrapping, Wrapping
@@ -41,6 +41,7 @@ __all__ = [
     "Vault",
     "Wrapping",
     "load_kek",
+    "named_by",
     "open_from_escrow",
     "open_kept",
     "open_vault",

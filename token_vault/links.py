@@ -1,7 +1,8 @@
 """Links that need no row: a keyed hash in them proves that they came from us.
 
 They may stand in messages, so they open no account by themselves: whoever follows one is asked to
-consent at the provider, as by any other link.
+consent at the provider, as by any other link. They are good for one life of a connection, which is
+told by the time from which it receives: revoked and connected anew, it has another link.
 """
 
 import base64
@@ -13,21 +14,26 @@ from token_vault.tenant_keys import DeploymentKeys
 _AGAIN: Final = "reconnect"
 
 
-def reconnect_token(keys: DeploymentKeys, connection_id: str) -> str:
-    """Names a connection for as long as it exists: its id, a dot, 22 characters of proof."""
-    proof = base64.urlsafe_b64encode(keys.hash(_AGAIN, connection_id)).decode().rstrip("=")
-    return f"{connection_id}.{proof}"
+def reconnect_token(keys: DeploymentKeys, connection_id: str, receives_from_ms: int) -> str:
+    """Names a connection in its present life: its id, a dot, 22 characters of proof."""
+    hashed = keys.hash(_AGAIN, connection_id, str(receives_from_ms))
+    return f"{connection_id}.{base64.urlsafe_b64encode(hashed).decode().rstrip('=')}"
 
 
-def reconnects(keys: DeploymentKeys, token: str) -> str | None:
-    """The id of the connection that `token` names, or None when `reconnect_token` did not make
-    it; compared in constant time.
-    """
-    connection_id, _, _ = token.partition(".")
-    good = reconnect_token(keys, connection_id)
-    return connection_id if hmac.compare_digest(good.encode(), token.encode()) else None
+def named_by(token: str) -> str:
+    """The id of the connection that `token` claims to name; nothing is proven by that."""
+    return token.partition(".")[0]
 
 
-def reconnect_url(public_url: str, keys: DeploymentKeys, connection_id: str) -> str:
+def reconnects(keys: DeploymentKeys, token: str, connection_id: str, receives_from_ms: int) -> bool:
+    """Whether `reconnect_token` made `token` of just these; compared in constant time."""
+    good = reconnect_token(keys, connection_id, receives_from_ms)
+    return hmac.compare_digest(good.encode(), token.encode())
+
+
+def reconnect_url(
+    public_url: str, keys: DeploymentKeys, connection_id: str, receives_from_ms: int
+) -> str:
     """Where the owner of a connection consents again to what is missing."""
-    return f"{public_url.rstrip('/')}/connect/again/{reconnect_token(keys, connection_id)}"
+    token = reconnect_token(keys, connection_id, receives_from_ms)
+    return f"{public_url.rstrip('/')}/connect/again/{token}"

@@ -96,9 +96,14 @@ class Turning:
         """Who can mend it finds the link in it."""
         if content not in (ConnectionNeedsReauth, ConnectionDegraded):
             return content()
-        deployment = self._vault.deployment()
+        connection = change.connection
         is_owners = content is ConnectionNeedsReauth or SCOPES in change.causes
-        link = reconnect_url(self._public_url, deployment, change.connection.id)
+        link = reconnect_url(
+            self._public_url,
+            self._vault.deployment(),
+            connection.id,
+            connection.receives_from_ms,
+        )
         return content(
             reason=reason,
             missing_features=tuple(change.missing) or UNSET,

@@ -16,6 +16,9 @@ from typing import Final, NamedTuple
 from starlette.responses import Response
 
 _LIFE_S: Final = 3600
+_MOST: Final = 8
+"""So many links a browser may be following at once: each cookie goes with every request, and a
+header that has grown too long would be refused."""
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -83,10 +86,18 @@ class Cookies:
         pairs = (text.partition(".") for n, text in cookies.items() if n.startswith(self._prefix))
         return sorted(token for secret, _, token in pairs if is_token(secret) and is_token(token))
 
-    def keep(self, response: Response, browser: Browser) -> None:
-        """Have the browser keep its cookie."""
+    def keep(self, response: Response, browser: Browser, sent: Mapping[str, str]) -> None:
+        """Have the browser keep its cookie, and of those that it has `sent` the newest: they come
+        in the order in which they were set (RFC 6265 §5.4).
+        """
+        own = self._name(browser.id)
+        others = [name for name in sent if name.startswith(self._prefix) and name != own]
+        for name in others[: max(0, len(others) + 1 - _MOST)]:
+            response.delete_cookie(
+                name, path="/", secure=self._secure, httponly=True, samesite="lax"
+            )
         response.set_cookie(
-            self._name(browser.id),
+            own,
             f"{browser.secret}.{browser.token}",
             max_age=_LIFE_S,
             path="/",

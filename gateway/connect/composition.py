@@ -57,7 +57,15 @@ class Connect:
         )
         self._outward = Outward(settings)
         self._at_providers = Threads(_AT_PROVIDERS, _MOST_WAITING)
-        journey = Journey(settings, parts.registry, vault, sessions, picking, self._outward.client)
+        journey = Journey(
+            settings,
+            parts.registry,
+            vault,
+            sessions,
+            connections,
+            picking,
+            self._outward.client,
+        )
         secure = not (settings.public_url.startswith("http:") and is_loopback(settings.public_url))
         self._pages = ConnectPages(
             journey,

@@ -1,6 +1,6 @@
 """A person's way through connecting, step by step; synchronous, for the edge's threads."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
@@ -26,6 +26,7 @@ from contracts.tokens import Secret
 from gateway.connect.browsers import Browser, digest, new_token
 from gateway.connect.picking import Picking
 from storage.connect_sessions import GRANTED, NEW, Asked, ConnectSessions, Session
+from storage.connections import Connections
 from token_vault import Kept, Vault, open_kept, seal_kept
 
 if TYPE_CHECKING:
@@ -66,12 +67,13 @@ class Journey:
         registry: Registry,
         vault: Vault,
         sessions: ConnectSessions,
+        connections: Connections,
         picking: Picking,
         client: Callable[["httpx.Auth | None"], "httpx.Client"],
     ) -> None:
         """`client` lends clients of the one transport; it is made when first needed."""
         self._settings, self._registry, self._vault = settings, registry, vault
-        self.sessions, self._picking = sessions, picking
+        self.sessions, self._connections, self._picking = sessions, connections, picking
         self._client = client
 
     def ask(self, session: Session, browser: Browser, language: str) -> str:
@@ -81,7 +83,7 @@ class Journey:
         """
         login = self.login(session)
         state, verifier = Secret(new_token()), Secret(new_token())
-        kept = Kept(self._scopes(session), verifier if login.takes_pkce else None)
+        kept = Kept(self._asked(session), verifier if login.takes_pkce else None)
         consent = Consent(
             state=state,
             redirect_uri=redirect_uri(self._settings.public_url, session.login),
@@ -96,35 +98,26 @@ class Journey:
         self.sessions.ask(session.id, asked)
         return rerouted(login.consent_url(consent), self._settings.sandbox_url)
 
-    def dialog_origin(self, session: Session) -> str:
-        """Where the provider's dialog is: the only place that our form may lead to."""
-        example = Consent(
-            Secret("-"), redirect_uri(self._settings.public_url, session.login), frozenset()
-        )
-        url = rerouted(self.login(session).consent_url(example), self._settings.sandbox_url)
-        return "/".join(url.split("/", 3)[:3])
-
-    def answered(self, answer: Answer, known: Callable[[str], Browser | None]) -> Browser:
-        """Take the provider's answer, exchange its code, look which accounts there are.
-
-        `known` gives this browser's part in a session. Whatever comes of it stands in the session,
-        whose page tells it. Raises `Stray` for an answer that is none of this browser's.
+    def answered(self, answer: Answer, session: Session) -> None:
+        """Exchange the code of an answer that was `taken`, look which accounts there are. Asks the
+        provider. Whatever comes of it stands in the session, whose page tells it.
         """
-        browser, session = self._taken(answer, known)
         if answer.error or not answer.code:
             refused = answer.error in _REFUSALS
             self.sessions.end(session, "refused" if refused else "provider")
-            return browser
+            return
         try:
             self._granted(session, answer.code)
         except (ProviderError, BeingRevoked, NotFound) as error:
             self.sessions.end(session, _problem(error))
             log.info("connect.ended", login=session.login, reason=error.reason)
-        return browser
 
-    def _taken(
+    def taken(
         self, answer: Answer, known: Callable[[str], Browser | None]
     ) -> tuple[Browser, Session]:
+        """Take the provider's answer: whose it is. `known` gives this browser's part in a session.
+        Raises `Stray` for an answer that is none of this browser's.
+        """
         state = digest(answer.state)
         asked = self.sessions.by_state(state)
         if asked is None or asked.login != answer.login:
@@ -219,16 +212,24 @@ class Journey:
         """Those of them that `scopes` are enough for."""
         return [f for f in self.features(session) if scopes.issuperset(f.scopes)]
 
+    def scopes(self, session: Session) -> frozenset[str]:
+        """All that the login's dialog asks for."""
+        return self._asked(session) | self.login(session).always_asks
+
     def _offers(self, session: Session) -> Offers:
         connector = self.connector(session)
         if not isinstance(connector, Offers):
             raise Misconfigured(f"provider {session.provider} is not connected by consent")
         return connector
 
-    def _scopes(self, session: Session) -> frozenset[str]:
-        features: Iterable[Feature] = self.features(session)
+    def _asked(self, session: Session) -> frozenset[str]:
+        """What the features need; at a login that does not accumulate also what the connection has,
+        since its tokens are replaced.
+        """
+        names = {*session.features}
         if session.connection is not None and not self.login(session).accumulates:
-            features = self.connector(session).features
+            names |= {*self._connections.get(session.connection).features}
+        features = (one for one in self.connector(session).features if one.name in names)
         return frozenset(scope for feature in features for scope in feature.scopes)
 
 

@@ -13,7 +13,7 @@ from gateway.connecting import Connecting
 from storage.connect_sessions import LIFE_MS, Session
 from storage.connections import Connection, Connections
 from storage.database import now_ms
-from token_vault import Vault, reconnects
+from token_vault import Vault, named_by, reconnects
 
 ENDED = ("revoking", "revoked")
 
@@ -55,13 +55,13 @@ class Opening:
     def of_link(self, token: str, link: str) -> Session:
         """For what the connection of a reconnect link lacks.
 
-        Raises `NotFound` for a link that we did not make, and `Stray` for one whose connection has
-        ended.
+        Raises `NotFound` for a link that we did not make, or made for a life of the connection that
+        is over, and `Stray` for one whose connection has ended.
         """
-        connection_id = reconnects(self._vault.deployment(), link)
-        if connection_id is None:
+        connection = self._connections.get(named_by(link))
+        keys, since_ms = self._vault.deployment(), connection.receives_from_ms
+        if not reconnects(keys, link, connection.id, since_ms):
             raise NotFound("no such reconnect link")
-        connection = self._connections.get(connection_id)
         if connection.status in ENDED:
             raise Stray("ended")
         return self.of_connection(token, connection)

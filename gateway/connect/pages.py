@@ -27,7 +27,9 @@ log = structlog.get_logger()
 
 _TYPES: Final = {"connect.css": "text/css", "status.js": "text/javascript"}
 
-Shown = Callable[[Visit], Response]
+Later = Callable[[], Response]
+"""What is left to do where providers are asked."""
+Shown = Callable[[Visit], Response | Later]
 
 
 class ConnectPages:
@@ -44,7 +46,7 @@ class ConnectPages:
         metrics: Metrics,
     ) -> None:
         """`at_providers`: threads in which providers are asked, so that nothing else waits for one
-        that is slow.
+        that is slow. Only answers that are a browser's own get there.
         """
         self._journey, self._opening, self._views = journey, opening, views
         self._cookies, self._calls = cookies, metrics.calls
@@ -61,7 +63,7 @@ class ConnectPages:
             self._route("GET", "/connect/{token}/status", self._status),
             self._route("POST", "/connect/{token}/ask", self._ask),
             self._route("POST", "/connect/{token}/pick", self._pick),
-            self._route("GET", "/oauth/{login}/callback", self._callback, self._at_providers),
+            self._route("GET", "/oauth/{login}/callback", self._callback),
         ]
 
     async def asset(self, request: Request) -> Response:
@@ -79,7 +81,7 @@ class ConnectPages:
         session, browser = self._found(visit)
         page = self._views.session(session, browser, visit.language(session))
         if browser.fresh:
-            self._cookies.keep(page, browser)
+            visit.keep(page, browser)
         return page
 
     def _status(self, visit: Visit) -> Response:
@@ -100,7 +102,8 @@ class ConnectPages:
             raise Stray("form")
         if session.stage == CONNECTED:  # the back button, after all was done
             return _to(f"/connect/{browser.token}")
-        return _to(self._journey.ask(session, browser, visit.language(session)))
+        language = visit.language(session)
+        return self._views.leave(session, self._journey.ask(session, browser, language), language)
 
     def _pick(self, visit: Visit) -> Response:
         session, browser = self._found(visit)
@@ -130,7 +133,7 @@ class ConnectPages:
         texts = self._views.texts(session, visit.language())
         page = self._views.start(session, browser, texts, f"/connect/again/{link}")
         if browser.fresh:
-            self._cookies.keep(page, browser)
+            visit.keep(page, browser)
         return page
 
     def _ask_again(self, visit: Visit) -> Response:
@@ -140,37 +143,44 @@ class ConnectPages:
             raise Stray("form")
         session, browser = self._opening.of_link(token, link), visit.browser(token)
         self._journey.sessions.add(session)
-        answer = _to(self._journey.ask(session, browser, visit.language()))
-        self._cookies.keep(answer, browser)
+        language = visit.language()
+        answer = self._views.leave(session, self._journey.ask(session, browser, language), language)
+        visit.keep(answer, browser)
         return answer
 
     # -- the provider's answer -----------------------------------------------------------------
 
-    def _callback(self, visit: Visit) -> Response:
+    def _callback(self, visit: Visit) -> Later:
         query = visit.query
         error = one(query, "error") or one(query, "error_code")
         answer = Answer(visit.path["login"], one(query, "state"), one(query, "code"), error)
-        browser = self._journey.answered(answer, visit.known)
-        return _to(f"/connect/{browser.token}")
+        browser, session = self._journey.taken(answer, visit.known)
+
+        def exchanged() -> Response:
+            self._journey.answered(answer, session)
+            return _to(f"/connect/{browser.token}")
+
+        return exchanged
 
     # -- all of them ---------------------------------------------------------------------------
 
-    def _route(self, method: str, path: str, show: Shown, threads: Threads | None = None) -> Route:
+    def _route(self, method: str, path: str, show: Shown) -> Route:
         name = show.__name__.strip("_")
 
         async def endpoint(request: Request) -> Response:
-            response = await self._answer(request, show, threads or self._threads)
+            response = await self._answer(request, show)
             self._calls.labels(f"connect.{name}", response.status_code).inc()
             return response
 
         return Route(path, endpoint, methods=[method], name=f"connect-{method}-{name}")
 
-    async def _answer(self, request: Request, show: Shown, threads: Threads) -> Response:
+    async def _answer(self, request: Request, show: Shown) -> Response:
         visit = Visit(request, self._cookies, {})
         try:
             if request.method == "POST":
                 visit.form = await read_form(request)
-            return await threads.run(show, visit)
+            shown = await self._threads.run(show, visit)
+            return shown if isinstance(shown, Response) else await self._at_providers.run(shown)
         except Stray as error:
             self._strays.note(kind=error.kind)
             return self._stray(visit, error.kind, 400)

@@ -47,16 +47,13 @@ class Texts:
 class Renderer:
     """Loads the templates when the first page is asked for."""
 
-    def page(
-        self, template: str, texts: Texts, *, status: int = 200, leads_to: str = "", **values: Any
-    ) -> Response:
-        """`leads_to`: the origin that the page's form may end at, beside our own."""
+    def page(self, template: str, texts: Texts, *, status: int = 200, **values: Any) -> Response:
+        """The page of a template, filled in."""
         languages = {name: catalog(name)["page.language"] for name in LANGUAGES}
         html = self._templates.get_template(f"{template}.html").render(
             t=texts, languages=languages, assets=ASSETS, **values
         )
-        rules = f"{_RULES} {leads_to}".rstrip()
-        headers = {**SAFE, "content-security-policy": rules, "content-language": texts.language}
+        headers = {**SAFE, "content-security-policy": _RULES, "content-language": texts.language}
         return HTMLResponse(html, status, headers)
 
     @cached_property

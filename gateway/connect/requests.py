@@ -5,6 +5,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 
 from contracts.errors import InvalidInput, TooLarge
 from gateway.connect.browsers import Browser, Cookies
@@ -38,6 +39,10 @@ class Visit:
     def tokens(self) -> list[str]:
         """The links that it followed lately."""
         return self._cookies.tokens(self._sent)
+
+    def keep(self, response: Response, browser: Browser) -> None:
+        """Have this browser keep the cookie of `browser`."""
+        self._cookies.keep(response, browser, self._sent)
 
     def language(self, session: Session | None = None) -> str:
         """In which language to answer."""

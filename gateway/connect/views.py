@@ -1,5 +1,6 @@
 """What each step shows: from a session to its page."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -7,7 +8,8 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from starlette.responses import Response
 
 from contracts.accounts import Choice
-from contracts.connector import Feature
+from contracts.causes import SUBSCRIPTION, kinds
+from contracts.connector import Feature, Receives
 from contracts.settings import Settings
 from gateway.connect.browsers import Browser
 from gateway.connect.journey import Journey
@@ -20,11 +22,17 @@ from storage.connect_sessions import ANSWERED, CONNECTED, GRANTED, NEW, Session
 from storage.connections import Connection, Connections
 from storage.database import now_ms
 
-_TROUBLE = ("needs_reauth", "revoking", "revoked")
+_TROUBLE = ("needs_reauth", "paused", "revoking", "revoked")
+
+
+_STATES = ("setting_up", "active", "undelivered", "trouble", "later")
 
 
 class Standing(NamedTuple):
-    """A connection on the success page: `state` is `setting_up`, `active` or `trouble`."""
+    """A connection on the success page: `state` is `setting_up`, `active`, `undelivered` (the
+    provider does not deliver what it was asked to), `trouble`, or `later` (nothing is received of
+    this provider yet).
+    """
 
     id: str
     name: str
@@ -80,20 +88,26 @@ class Views:
             "heading": texts("again.missing" if again else "start.reads"),
             "features": [_told(session.provider, one, texts) for one in features],
             "names": _listed(session.provider, features, texts),
-            "scopes": sorted({scope for one in features for scope in one.scopes}),
+            "scopes": sorted(self._journey.scopes(session)),
             "policy_url": self._settings.policy_url,
             "policy_version": self._settings.policy_version,
         }
         return self._renderer.page(
             "start",
             texts,
-            leads_to=self._journey.dialog_origin(session),
             problem=problem,
             action=action,
             proof=browser.proof,
             back=back(session),
             **values,
         )
+
+    def leave(self, session: Session, url: str, language: str) -> Response:
+        """On to the provider's dialog. By a page and not by a redirect: browsers hold those that
+        follow a form to its page's `form-action`, and by which hosts a dialog goes is the
+        provider's own affair.
+        """
+        return self._renderer.page("leave", self.texts(session, language), url=url)
 
     def _pick(self, session: Session, browser: Browser, texts: Texts, nothing: bool) -> Response:
         kept = self._journey.kept(session)
@@ -104,7 +118,6 @@ class Views:
         return self._renderer.page(
             "pick",
             texts,
-            leads_to=self._journey.dialog_origin(session),
             able=[(number, choice) for number, choice in choices if not choice.hindrance],
             unable=[(one, _hindrance(one, texts)) for _, one in choices if one.hindrance],
             who=granted.name if granted else "",
@@ -121,12 +134,15 @@ class Views:
         """That it is connected, and the first message as it arrives."""
         own = of_provider(session.provider, texts.language)
         hint = texts.fill(own["try"]) if "try" in own else texts("done.try")
+        receives = self._receives(session)
         return self._renderer.page(
             "done",
             texts,
             connected=[_shown(one) for one in self.standing(session)],
             look=f"/connect/{browser.token}/status",
-            hint=hint,
+            lead=texts("done.lead" if receives else "done.lead_later"),
+            hint=hint if receives else "",
+            states=_STATES,
             back=back(session),
         )
 
@@ -139,9 +155,14 @@ class Views:
             for id_, one in heard.items()
             if one.last_at_ms >= (session.until_ms or 0)
         }
-        names = self._names(there)
+        names, receives = self._names(there), self._receives(session)
         return [
-            Standing(one.id, names[one.id], _state(one), _time(arrived.get(one.id)))
+            Standing(
+                one.id,
+                names[one.id],
+                _state(one) if receives else _later(one),
+                _time(arrived.get(one.id)),
+            )
             for one in there
         ]
 
@@ -157,7 +178,7 @@ class Views:
         account = ""
         if session.connection is not None:
             there = self._connections.get(session.connection)
-            account = self._names([there])[there.id]
+            account = masked(self._names([there])[there.id])
         return Texts(
             language,
             business=session.business,
@@ -166,12 +187,22 @@ class Views:
             account=account,
         )
 
+    def _receives(self, session: Session) -> bool:
+        return isinstance(self._journey.connector(session), Receives)
+
     def _names(self, connections: Sequence[Connection]) -> Mapping[str, str]:
         opened = self._connecting.open(connections)
         return {
             one.connection.id: (one.details.name or one.details.account) if one.details else ""
             for one in opened
         }
+
+
+def masked(name: str) -> str:
+    """The first letter of each word: who owns the account knows it again, and nobody else is told
+    a name or an address by a link that stands in messages.
+    """
+    return re.sub(r"(\w)\w+", r"\1…", name)
 
 
 def back(session: Session) -> str:
@@ -205,9 +236,15 @@ def _hindrance(choice: Choice, texts: Texts) -> str:
 
 
 def _state(connection: Connection) -> str:
-    if connection.status == "pending":
-        return "setting_up"
-    return "trouble" if connection.status in _TROUBLE else "active"
+    if connection.status in _TROUBLE:
+        return "trouble"
+    if SUBSCRIPTION in kinds(connection.causes):
+        return "undelivered"
+    return "setting_up" if connection.status == "pending" else "active"
+
+
+def _later(connection: Connection) -> str:
+    return "trouble" if connection.status in _TROUBLE else "later"
 
 
 def _time(at_ms: int | None) -> str | None:

@@ -16,11 +16,15 @@ function show(item, one) {
         span.textContent = span.dataset.text.replace("{time}", time);
       }
     } else if (of === "waiting") {
-      span.hidden = Boolean(one.arrived_at);
+      span.hidden = Boolean(one.arrived_at) || one.state === "later";
     } else {
       span.hidden = of !== one.state;
     }
   }
+}
+
+function isSettled(one) {
+  return one.state === "later" || (one.state === "active" && one.arrived_at);
 }
 
 async function look() {
@@ -33,7 +37,7 @@ async function look() {
         const item = [...list.children].find((li) => li.dataset.connection === one.id);
         if (item) show(item, one);
       }
-      if (connections.every((one) => one.arrived_at && one.state === "active")) return;
+      if (connections.every((one) => isSettled(one))) return;
     }
   } catch {
     // offline for a moment: the next look may succeed

@@ -59,6 +59,7 @@ def _connecting() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_connect_sessions"),
         sa.UniqueConstraint("state", name="uq_connect_sessions_state"),
     )
+    op.create_index("ix_connect_sessions_connection", "connect_sessions", ["connection"])
     op.create_index("ix_connect_sessions_expires_at_ms", "connect_sessions", ["expires_at_ms"])
     op.create_table(
         "consents",

@@ -62,9 +62,11 @@ class Person:
 
     @property
     def dialog(self) -> str:
-        """The provider's address to which the page just led."""
-        assert self.page.status_code == 303, self.page.text
-        location: str = self.page.headers["location"]
+        """The provider's address to which the page leads on by itself, and by a link."""
+        found = re.search(r'http-equiv="refresh" content="0; url=(.*?)"', self.page.text)
+        assert found, self.page.text
+        location = html.unescape(found[1])
+        assert f'href="{found[1]}"' in self.page.text
         assert urlsplit(location).hostname == "www.facebook.com"
         return location
 

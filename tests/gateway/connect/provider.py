@@ -61,8 +61,7 @@ class FakeOAuth(OAuthLogin):
         self.consents: list[Consent] = []
 
     def consent_url(self, consent: Consent) -> str:
-        if consent.state.reveal() != "-":
-            self.consents.append(consent)
+        self.consents.append(consent)
         query = {
             "redirect_uri": consent.redirect_uri,
             "state": consent.state.reveal(),

@@ -42,7 +42,7 @@ async def test_a_connection_of_ones_own_alone(stage: Stage) -> None:
     assert (await stage.ask(connection=id_, tenant="zeta")).status_code == 404
     person = stage.person()
     await person.open(await stage.link(connection=id_, business="Bakery"))
-    assert person.heading == "Reconnect Bakery"
+    assert person.heading == "Reconnect B…"
     await person.press("/ask")
     await person.open(stage.provider.consent(person.dialog))
     assert person.heading == "Connected"

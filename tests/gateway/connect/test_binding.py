@@ -1,6 +1,8 @@
 """Whose answer it is: states are used once, in time, in the browser that began; forms are ours."""
 
+import asyncio
 import hashlib
+import threading
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -42,6 +44,47 @@ async def test_the_cookie_is_the_sessions_own_and_no_script_reads_it(stage: Stag
     assert said == {"httponly", "max-age=3600", "path=/", "samesite=lax"}
     await person.open(url)
     assert "set-cookie" not in person.page.headers
+
+
+async def test_a_browser_keeps_the_cookies_of_its_newest_links(stage: Stage) -> None:
+    person = stage.person()
+    links = [await stage.link() for _ in range(10)]
+    for link in links:
+        await person.open(link)
+    sessions = [hashlib.sha256(link.rpartition("/")[2].encode()).hexdigest() for link in links]
+    assert sorted(person.http.cookies) == sorted(f"connect-{id_[:16]}" for id_ in sessions[2:])
+    await person.press("/ask")
+    await person.open(stage.provider.consent(person.dialog))
+    assert person.heading == "What shall be connected?"
+
+
+async def test_forged_answers_do_not_wait_among_those_for_whom_a_provider_is_asked(
+    stage: Stage,
+) -> None:
+    person, forger = stage.person(), stage.person()
+    back = await begun(stage, person)
+    listing, told = threading.Event(), threading.Event()
+
+    def list_slowly() -> None:
+        listing.set()
+        assert told.wait(20)
+
+    stage.provider.while_listing = list_slowly
+    others = [stage.person() for _ in range(3)]
+    backs = [back, *[await begun(stage, other) for other in others]]
+    slow = [
+        asyncio.create_task(one.http.get(url))
+        for one, url in zip((person, *others), backs, strict=True)
+    ]
+    try:
+        assert await asyncio.to_thread(listing.wait, 20)
+        forged = forger.http.get("/oauth/meta/callback?state=x&code=y")
+        answer = await asyncio.wait_for(forged, 10)
+        assert answer.status_code == 400
+        assert not any(task.done() for task in slow)
+    finally:
+        told.set()
+    assert [(await task).status_code for task in slow] == [303] * 4
 
 
 async def test_the_database_has_hashes_of_token_cookie_and_state(stage: Stage) -> None:
@@ -235,7 +278,7 @@ async def test_pages_are_kept_by_nobody_and_load_nothing_from_elsewhere(stage: S
     assert "default-src 'none'" in rules
     assert "frame-ancestors 'none'" in rules
     assert "unsafe" not in rules
-    assert rules.endswith("form-action 'self' https://www.facebook.com")
+    assert rules.endswith("form-action 'self'")
     await person.press("/ask")
     assert person.page.headers["referrer-policy"] == "no-referrer"
     await person.open(stage.provider.consent(person.dialog))

@@ -1,5 +1,6 @@
 """Whatever goes wrong ends on a page that says what happened and what to do."""
 
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -9,6 +10,7 @@ from contracts.accounts import Choice, Part
 from contracts.connection import decode_details
 from contracts.errors import GatewayError, OutcomeUnknown, Permanent, Reauthorize, Retryable
 from contracts.tokens import Secret
+from storage.connect_sessions import MOST_AGAIN
 from storage.connecting_schema import connect_sessions, consents, people
 from storage.connections import Connection, Connections
 from storage.database import now_ms
@@ -16,6 +18,7 @@ from storage.grants import Grants
 from storage.schema import connections
 from tests.gateway.connect.conftest import RETURN, Stage
 from tests.gateway.connect.person import Person
+from tests.gateway.connect.provider import FakeOAuth, FakePages
 from token_vault import Purpose, reconnect_token
 
 pytestmark = pytest.mark.anyio
@@ -249,6 +252,29 @@ async def test_a_refresh_token_that_is_not_given_again_is_kept(stage: Stage) -> 
     assert kept.reveal() == "refresh-1"
 
 
+class FakeMailboxes(FakePages):
+    """Another provider of the same login."""
+
+    name = "gmail"
+
+
+async def test_providers_of_one_login_have_tokens_of_their_own(stage: Stage) -> None:
+    connectors: Any = stage.world.edge.parts.registry.connectors
+    connectors["gmail"] = mailboxes = FakeMailboxes(connectors["facebook"].settings)
+    mailboxes.provider = stage.provider
+    stage.provider.choices = [Choice("me@x.example", "Me")]
+    (page,) = await stage.connected(stage.person())
+    stage.provider.granted = frozenset({"comments"})
+    (mailbox,) = await stage.connected(stage.person(), provider="gmail")
+    grants = Grants(stage.rig.database)
+    scopes = [
+        sorted(grant.scopes) for id_ in (page, mailbox) for grant in grants.of_connection(id_)
+    ]
+    assert scopes == [["comments", "messaging"], ["comments"]]
+    (first,), (second,) = (grants.of_connection(id_) for id_ in (page, mailbox))
+    assert first.person == second.person, "ended together"
+
+
 async def test_only_the_chosen_features_scopes_are_asked_for(stage: Stage) -> None:
     person = stage.person()
     await person.open(await stage.link(features=["messages"]))
@@ -306,7 +332,8 @@ def degraded(stage: Stage, id_: str, status: str = "degraded") -> str:
     with stage.rig.database.write() as connection:
         this = sa.update(connections).where(connections.c.id == id_)
         connection.execute(this.values(status=status, missing=["comments"]))
-    return f"/connect/again/{reconnect_token(stage.rig.vault.deployment(), id_)}"
+    since_ms = Connections(stage.rig.database).get(id_).receives_from_ms
+    return f"/connect/again/{reconnect_token(stage.rig.vault.deployment(), id_, since_ms)}"
 
 
 async def test_a_reconnect_link_asks_for_what_is_missing_and_picks_nothing(stage: Stage) -> None:
@@ -314,7 +341,7 @@ async def test_a_reconnect_link_asks_for_what_is_missing_and_picks_nothing(stage
     (id_,) = await stage.connected(stage.person())
     person = stage.person("uk")
     await person.open(degraded(stage, id_))
-    assert person.heading == "Відновити підключення: Bakery"
+    assert person.heading == "Відновити підключення: B…"
     assert "Компанія Bakery Ltd більше не може" in person.page.text
     with stage.rig.database.read() as connection:
         before = connection.scalar(sa.select(sa.func.count()).select_from(connect_sessions))
@@ -334,6 +361,32 @@ async def test_a_reconnect_link_asks_for_what_is_missing_and_picks_nothing(stage
     assert (sorted(grant.scopes), grant.version) == (["comments", "messaging"], 2)
 
 
+async def test_at_a_login_that_does_not_accumulate_what_it_has_is_asked_for_with_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeOAuth, "accumulates", False)
+    (id_,) = await stage.connected(stage.person(), features=["comments"])
+    person = stage.person()
+    await person.open(degraded(stage, id_))
+    await person.press(person.page.url.path)
+    assert stage.login.consents[-1].scopes == {"comments"}, "nobody chose messages"
+    with stage.rig.database.write() as connection:
+        connection.execute(sa.update(connections).values(features=["comments", "messages"]))
+    await person.open(degraded(stage, id_))
+    assert "<code>messaging</code>" in person.page.text
+    await person.press(person.page.url.path)
+    assert stage.login.consents[-1].scopes == {"comments", "messaging"}
+
+
+async def test_what_the_login_always_asks_for_is_said(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeOAuth, "always_asks", frozenset({"openid"}))
+    person = stage.person()
+    await person.open(await stage.link())
+    assert "<code>openid</code>" in person.page.text
+
+
 async def test_refused_tokens_are_consented_to_as_a_whole(stage: Stage) -> None:
     (id_,) = await stage.connected(stage.person())
     person = stage.person()
@@ -350,7 +403,7 @@ async def test_somebody_elses_account_does_not_repair_it(stage: Stage) -> None:
     stage.provider.choices = [Choice("page-9", "Other", token=Secret("t9"))]
     await person.open(stage.provider.consent(person.dialog))
     assert person.heading == "That is another account"
-    assert "Bakery" in person.page.text
+    assert "“B…”" in person.page.text
     assert len(of_acme(stage)) == 1
 
 
@@ -365,7 +418,7 @@ async def test_somebody_elses_account_never_waits_to_be_picked(stage: Stage) -> 
         if isinstance(statement, sa.Update) and statement.table is connect_sessions:
             stages.append(statement.compile().params["stage"])
 
-    engine = stage.rig.database.engine
+    engine = stage.world.edge.parts.database.engine
     sa.event.listen(engine, "before_execute", note)
     stage.provider.choices = [Choice("page-9", "Other", token=Secret("t9"))]
     await person.open(stage.provider.consent(person.dialog))
@@ -390,6 +443,41 @@ async def test_what_has_ended_is_not_repaired(stage: Stage, status: str) -> None
     person = stage.person()
     await person.open(degraded(stage, id_, status))
     assert person.heading == "This account has been disconnected"
+
+
+async def test_a_reconnect_link_ends_with_the_life_of_its_connection(stage: Stage) -> None:
+    (id_,) = await stage.connected(stage.person())
+    link = degraded(stage, id_)
+    Connections(stage.rig.database).set_status(id_, "revoked", "")
+    assert await stage.connected(stage.person()) == [id_]
+    answer = await stage.person().http.get(link)
+    assert answer.status_code == 404
+    assert "Bakery" not in answer.text
+
+
+async def test_a_reconnect_link_tells_no_name_or_address(stage: Stage) -> None:
+    stage.provider.choices = [Choice("olena.k@bakery.example", "Olena Kovalenko", Secret("t1"))]
+    (id_,) = await stage.connected(stage.person())
+    person = stage.person()
+    await person.open(degraded(stage, id_))
+    assert person.heading == "Reconnect O… K…"
+    for told in ("Olena", "Kovalenko", "olena"):
+        assert told not in person.page.text
+
+
+async def test_a_reconnect_link_makes_few_sessions(stage: Stage) -> None:
+    (id_,) = await stage.connected(stage.person())
+    link = degraded(stage, id_)
+    for _ in range(MOST_AGAIN + 2):
+        person = stage.person()
+        await person.open(link)
+        await person.press(person.page.url.path)
+    with stage.rig.database.read() as connection:
+        of_it = connect_sessions.c.connection == id_
+        count = sa.select(sa.func.count()).select_from(connect_sessions).where(of_it)
+        assert connection.scalar(count) == MOST_AGAIN
+    await person.open(stage.provider.consent(person.dialog))
+    assert person.heading == "Connected", "the newest is there"
 
 
 async def test_a_forged_reconnect_link(stage: Stage) -> None:

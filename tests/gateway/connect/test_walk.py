@@ -1,10 +1,16 @@
 """The way that goes well: link, consent, dialog, picking, success."""
 
+import re
 import subprocess
 import sys
+from typing import Any
 
+import httpx
 import pytest
 
+from contracts.accounts import Choice, Offers
+from contracts.connector import Connector, Feature
+from contracts.login import Granted
 from gateway.shapes import time_of
 from storage.activity import Activity, ActivityStore
 from storage.connections import Connections
@@ -73,6 +79,53 @@ async def test_the_first_message_is_told_by_its_time_alone(stage: Stage) -> None
     await person.open(path)
     assert f"A message has arrived, at {time_of(heard)[11:16]} UTC." in person.page.text
     assert "Ready: it receives." in person.page.text
+
+
+@pytest.mark.parametrize(
+    ("status", "causes", "state", "says"),
+    [
+        ("active", {}, "active", "Ready: it receives."),
+        ("degraded", {"scopes": "comments"}, "active", "Ready: it receives."),
+        ("degraded", {"subscription": "refused"}, "undelivered", "does not deliver everything"),
+        ("pending", {"subscription": "refused"}, "undelivered", "does not deliver everything"),
+        ("needs_reauth", {}, "trouble", "It does not work yet"),
+        ("paused", {}, "trouble", "It does not work yet"),
+    ],
+)
+async def test_it_is_ready_when_it_receives(
+    stage: Stage, status: str, causes: dict[str, str], state: str, says: str
+) -> None:
+    person = stage.person()
+    (id_,) = await stage.connected(person)
+    path = person.page.url.path
+    Connections(stage.rig.database).set_status(id_, status, "", causes)
+    told = (await person.http.get(f"{path}/status")).json()
+    assert [one["state"] for one in told["connections"]] == [state]
+    await person.open(path)
+    (shown,) = re.findall(rf'<span data-of="{state}">(.*?)</span>', person.page.text)
+    assert says in shown
+
+
+async def test_what_does_not_receive_yet_says_so(stage: Stage) -> None:
+    connectors: Any = stage.world.edge.parts.registry.connectors
+    connectors["gmail"] = Mailboxes(connectors["facebook"].settings)
+    stage.provider.choices = [Choice("olena@bakery.example", "Olena")]
+    person = stage.person()
+    await stage.connected(person, provider="gmail")
+    assert "Connected. Nothing is received from here yet" in person.page.text
+    assert '<span data-of="waiting" hidden>' in person.page.text
+    assert "now receives" not in person.page.text
+    assert "see it arrive" not in person.page.text
+
+
+class Mailboxes(Connector, Offers):
+    """Mailboxes at the fake login, of which nothing is received."""
+
+    name, channel, title, login = "gmail", "email", "Gmail", "meta"
+    features = (Feature("read", ("messaging",)),)
+
+    def accounts(self, client: httpx.Client, granted: Granted) -> list[Choice]:
+        return [Choice("olena@bakery.example", "Olena")]
 
 
 async def test_what_came_before_is_no_first_message(stage: Stage) -> None:
