@@ -18,8 +18,7 @@ from contracts.settings import Settings, environment, load
 from storage.connections import Connections
 from storage.drain import DrainStore
 from storage.leases import Leases
-from storage.pooler import open_database
-from token_vault import open_vault
+from workers.composition import Parts
 from workers.drain import Drainer
 from workers.normalizing import Normalizer
 from workers.routing import Router
@@ -43,14 +42,14 @@ class Faulty(Facebook):
 
 def drain(environ: dict[str, str], *, leak: bool) -> None:
     """Drain all lanes."""
-    settings = load(Settings, environ)
-    database, vault = open_database(settings), open_vault(settings)
+    parts = Parts(load(Settings, environ), environ)
     connector = Faulty(load(MetaSettings, environ))
     connector.leaks = leak
-    normalizer = Normalizer(vault, settings.public_url)
-    router = Router(Connections(database), normalizer, {"facebook": connector})
-    leases = Leases(database, seconds=settings.lease_seconds)
-    Drainer(DrainStore(database), leases, vault, router).drain(LANES)
+    normalizer = Normalizer(parts.vault, parts.settings.public_url)
+    known = Connections(parts.database)
+    router = Router(known, normalizer, {"facebook": connector}, parts.hearing)
+    leases = Leases(parts.database, seconds=parts.settings.lease_seconds)
+    Drainer(DrainStore(parts.database), leases, parts.vault, router).drain(LANES)
 
 
 def fail() -> None:
