@@ -43,6 +43,16 @@ class Metrics:
             "pull_unreadable", "Messages left out because they do not open, by reason", "reason"
         )
         self.refused_auth = counter("auth_refused", "Calls refused, by reason", "reason")
+        self.signals = counter(
+            "signals",
+            "What providers told of consents, by login, kind, and whether it was new",
+            "login",
+            "kind",
+            "result",
+        )
+        self.signals_refused = counter(
+            "signals_refused", "Security events refused, by login and reason", "login", "reason"
+        )
         self.calls = counter("http_calls", "Calls by operation and status", "operation", "status")
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:

@@ -17,6 +17,8 @@ QUIET_MS: Final = 1_000
 """A span ends when nothing was refused for so long."""
 LONGEST_MS: Final = 60_000
 """A span that goes on is told in parts, where the store can be told at all."""
+UNREAD_MS: Final = 60_000
+"""What a dead edge has left and cannot be read is looked at again after this."""
 
 Route = tuple[str, str]
 ELSEWHERE: Final[Route] = ("", "")
@@ -57,6 +59,7 @@ class Refused:
         self._noted: set[Route] = set()
         self._left_until_ms: int | None = clock_ms()
         self._not_noted = Seldom("refused.not_noted")
+        self._left_again_ms = 0
 
     def __len__(self) -> int:
         return len(self._spans)
@@ -80,7 +83,7 @@ class Refused:
         if self._spans:
             await self.flush()
         await self.keep()
-        if self._left_until_ms is not None:
+        if self._left_until_ms is not None and self._clock_ms() >= self._left_again_ms:
             await self._tell_left(self._left_until_ms)
 
     async def keep(self) -> None:
@@ -102,13 +105,14 @@ class Refused:
             self._not_noted.note(error=error.strerror)
 
     async def _tell_left(self, until_ms: int) -> None:
-        """What dead edges have left: once, when the store is there."""
+        """What dead edges have left: once, when the store is there and all of it can be read."""
         try:
             await asyncio.to_thread(self._notes.tell_left, until_ms)
         except GatewayError as error:
             log.info("refused.left_not_stored", reason=error.reason)
         except OSError as error:
-            self._not_noted.note(error=error.strerror)
+            log.warning("refused.left_unread", error=error.strerror, file=str(error.filename))
+            self._left_again_ms = self._clock_ms() + UNREAD_MS
         else:
             self._left_until_ms = None
 

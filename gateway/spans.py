@@ -5,7 +5,6 @@ import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 from uuid import uuid4
@@ -95,14 +94,26 @@ class SpanFile:
     def tell_left(self, until_ms: int) -> None:
         """Tell what dead processes have left in the folder, and remove it.
 
-        Raises `OSError`, and `GatewayError` while the store is away: it stays then.
+        Raises `OSError` of the last file that cannot be read or removed, when all others are told,
+        and `GatewayError` while the store is away: what is not told stays.
         """
+        failed: OSError | None = None
         for path in sorted(self._folder.glob("*.spans")):
-            with suppress(BlockingIOError, FileNotFoundError), path.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while its process lives
-                if os.fstat(file.fileno()).st_nlink:  # else another edge was quicker
-                    self._spans.add_left(list(_read(file.read())), until_ms)
-                    path.unlink()
+            try:
+                self._tell_file(path, until_ms)
+            except (BlockingIOError, FileNotFoundError):
+                continue  # its process lives, or another edge was quicker
+            except OSError as error:
+                failed = error
+        if failed is not None:
+            raise failed
+
+    def _tell_file(self, path: Path, until_ms: int) -> None:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(file.fileno()).st_nlink:
+                self._spans.add_left(list(_read(file.read())), until_ms)
+                path.unlink()
 
     def _name(self, route: Route) -> str:
         try:

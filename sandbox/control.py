@@ -10,7 +10,7 @@ from starlette.routing import Route
 from sandbox.api import Json, number_of, read_fields
 from sandbox.facebook.actions import FacebookActions
 from sandbox.facebook.state import Facebook
-from sandbox.facebook.world import Person
+from sandbox.facebook.world import Page, Person
 from sandbox.fields import BadField, Fields, JsonObject
 from sandbox.google.people import person as google_person
 from sandbox.google.risc import SecurityEvents
@@ -70,6 +70,7 @@ class Control:
             _post("/api/switches", self.switches),
             _post("/api/facebook/people", self.add_facebook_person),
             _post("/api/facebook/people/{id}/{action}", self.facebook_action),
+            _post("/api/facebook/pages/{id}", self.change_page),
             _post("/api/facebook/pages/{id}/unsubscribe", self.unsubscribe),
             _post("/api/instagram/accounts", self.add_account),
             _post("/api/instagram/accounts/{id}/{action}", self.instagram_action),
@@ -133,7 +134,7 @@ class Control:
         return {"expired": sum(codes.expire() for codes in waiting)}
 
     async def switches(self, _request: Request, fields: Fields) -> JsonObject:
-        """POST `{require_proof?, instagram_flat?, google_testing?}`, each true or false."""
+        """POST `{require_proof?, instagram_flat?, google_testing?, google_rotates?}`, booleans."""
         logins = self._logins
         if fields.has("require_proof"):
             logins.facebook.require_proof = fields.flag("require_proof")
@@ -141,6 +142,8 @@ class Control:
             logins.instagram.flat = fields.flag("instagram_flat")
         if fields.has("google_testing"):
             logins.google.testing = fields.flag("google_testing")
+        if fields.has("google_rotates"):
+            logins.google.rotates = fields.flag("google_rotates")
         fields.finish()
         return self._switches()
 
@@ -156,13 +159,22 @@ class Control:
         where = request.path_params
         return await self._logins.facebook_actions.act(where["action"], where["id"], fields)
 
+    async def change_page(self, request: Request, fields: Fields) -> JsonObject:
+        """POST `{always_on?, business_owned?, instagram?}`."""
+        page = self._page(request)
+        if fields.has("always_on"):
+            page.always_on = fields.flag("always_on")
+        if fields.has("business_owned"):
+            page.business_owned = fields.flag("business_owned")
+        if fields.has("instagram"):
+            page.instagram = fields.optional_text("instagram")
+        fields.finish()
+        return {"id": page.id}
+
     async def unsubscribe(self, request: Request, fields: Fields) -> JsonObject:
         """POST: the subscription of a Page vanishes, and nobody is told."""
         fields.finish()
-        page = self._logins.facebook.world.pages.get(request.path_params["id"])
-        if page is None:
-            raise BadField("there is no such Page")
-        page.subscribe(())
+        self._page(request).subscribe(())
         return {}
 
     async def add_account(self, _request: Request, fields: Fields) -> JsonObject:
@@ -211,11 +223,18 @@ class Control:
                 return {"risc": (await events.tell(person, fields)).document()}
         raise BadField("action must be one of remove-app, change-password, event")
 
+    def _page(self, request: Request) -> Page:
+        page = self._logins.facebook.world.pages.get(request.path_params["id"])
+        if page is None:
+            raise BadField("there is no such Page")
+        return page
+
     def _switches(self) -> JsonObject:
         return {
             "require_proof": self._logins.facebook.require_proof,
             "instagram_flat": self._logins.instagram.flat,
             "google_testing": self._logins.google.testing,
+            "google_rotates": self._logins.google.rotates,
         }
 
 

@@ -104,7 +104,7 @@ revocations = sa.Table(
     sa.Column("provider", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("requested_by", sa.Text, nullable=False),
-    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, index=True),
     sa.Column("steps", sa.JSON, nullable=False),
     sa.Column("created_at_ms", sa.BigInteger, nullable=False),
     sa.Column("finished_at_ms", sa.BigInteger),
@@ -121,7 +121,8 @@ activity = sa.Table(
 )
 
 # What a provider told us about a person's consent, durable before it is acknowledged, and what
-# became of it. `once` is the hash that tells a repeated one. `code`: what the person can ask with.
+# became of it. `once` is the hash that tells a repeated one, `names` are keyed hashes of whom it
+# named, `at_ms` is when the provider said it. `code`: what the person can ask with.
 signals = sa.Table(
     "signals",
     metadata,
@@ -133,6 +134,8 @@ signals = sa.Table(
     sa.Column("code", sa.Text, unique=True),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("detail", sa.Text, nullable=False, server_default=""),
+    sa.Column("ended", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
     sa.Column("received_at_ms", sa.BigInteger, nullable=False),
     sa.Column("finished_at_ms", sa.BigInteger),
 )

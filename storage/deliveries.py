@@ -1,7 +1,7 @@
 """Inbound deliveries as operators see them: waiting, unrouted, parked, handled."""
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -11,6 +11,7 @@ from storage.connections import new_id
 from storage.database import Database
 from storage.schema import LANES, deferred, inbox, leases, parked, unrouted
 from storage.turns import Park, StoredItem
+from storage.waiting import waiting
 
 Status = Literal["waiting", "unrouted", "parked", "handled"]
 STATUSES: Final[tuple[Status, ...]] = ("waiting", "unrouted", "parked", "handled")
@@ -69,26 +70,25 @@ class Deliveries:
         if status == "parked":
             return self._parked(provider, after, limit, tenant)
         if status == "unrouted":
-            return self._items("unrouted", _unrouted(), unrouted.c.item, provider, after, limit)
+            return self._unrouted(provider, after, limit)
         if status == "waiting":
-            return self._items("waiting", _waiting(), inbox.c.id, provider, after, limit)
+            return self._waiting(provider, after, limit)
         raise InvalidInput("status: one of waiting, unrouted, parked")
 
-    def _items(
-        self,
-        status: Status,
-        query: sa.Select[Any],
-        column: sa.ColumnElement[int],
-        provider: str | None,
-        after: str | None,
-        limit: int,
-    ) -> Sequence[Delivery]:
-        number = item_number(after) if after else 0
+    def _unrouted(self, provider: str | None, after: str | None, limit: int) -> Sequence[Delivery]:
+        query = sa.select(unrouted.c.item, unrouted.c.provider, unrouted.c.received_at_ms)
         if provider:
-            query = query.where(sa.column("provider") == provider)
+            query = query.where(unrouted.c.provider == provider)
+        query = query.where(unrouted.c.item > (item_number(after) if after else 0))
         with self._database.read() as connection:
-            rows = connection.execute(query.where(column > number).order_by(column).limit(limit))
-            return [Delivery(item_id(n), status, origin, at) for n, origin, at in rows]
+            rows = connection.execute(query.order_by(unrouted.c.item).limit(limit))
+            return [Delivery(item_id(n), "unrouted", origin, at) for n, origin, at in rows]
+
+    def _waiting(self, provider: str | None, after: str | None, limit: int) -> Sequence[Delivery]:
+        number = item_number(after) if after else 0
+        with self._database.read() as connection:
+            found = waiting(connection, number, provider or None, limit)
+        return [Delivery(item_id(n), "waiting", origin, at) for n, origin, at in found]
 
     def get(self, delivery: str) -> Delivery:
         """Raises `NotFound`."""
@@ -127,14 +127,15 @@ class Deliveries:
             }
 
     def oldest_ms(self, status: Literal["waiting", "unrouted", "parked"]) -> int | None:
-        """When the oldest delivery of a status came in; None when there is none."""
-        column = {
-            "unrouted": sa.select(sa.func.min(unrouted.c.received_at_ms)),
-            "parked": sa.select(sa.func.min(parked.c.received_at_ms)),
-            "waiting": sa.select(sa.func.min(_waiting().subquery().c.received_at_ms)),
-        }[status]
+        """When the oldest delivery of a status came in; None when there is none. Of those that
+        wait it is the first: ids grow as items are accepted.
+        """
+        if status == "waiting":
+            first = self._waiting(None, None, 1)
+            return first[0].received_at_ms if first else None
+        table = unrouted if status == "unrouted" else parked
         with self._database.read() as connection:
-            found: int | None = connection.scalar(column)
+            found: int | None = connection.scalar(sa.select(sa.func.min(table.c.received_at_ms)))
         return found
 
     def parks_of(self, item: int) -> Sequence[str]:
@@ -180,20 +181,6 @@ class Deliveries:
             deferred.c.lane == item.lane, deferred.c.item == item.id
         )
         return "waiting" if item.id > (mark or 0) or connection.scalar(held) else "handled"
-
-
-def _unrouted() -> sa.Select[Any]:
-    return sa.select(unrouted.c.item, unrouted.c.provider, unrouted.c.received_at_ms)
-
-
-def _waiting() -> sa.Select[Any]:
-    lane = sa.and_(leases.c.kind == "lane", leases.c.key == sa.cast(inbox.c.lane, sa.Text))
-    held = sa.exists().where(deferred.c.lane == inbox.c.lane, deferred.c.item == inbox.c.id)
-    return (
-        sa.select(inbox.c.id, inbox.c.provider, inbox.c.received_at_ms)
-        .join(leases, lane)
-        .where(sa.or_(inbox.c.id > leases.c.mark, held))
-    )
 
 
 def _as_delivery(row: sa.Row[tuple[object, ...]]) -> Delivery:

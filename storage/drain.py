@@ -24,6 +24,7 @@ from storage.schema import (
     run_keys,
     unrouted,
 )
+from storage.signals import look_at
 from storage.turns import Append, Deferred, PutOff, StoredItem, Turn, Written
 
 
@@ -112,6 +113,7 @@ class DrainStore:
         with self._database.write() as connection:
             if turn.first is not None:
                 turn.first(connection)
+            look_at(connection, turn.named)
             wanted = self._guarded(connection, turn)
             fresh = self._fresh(connection, wanted.appends)
             self._move_items(connection, wanted)

@@ -181,6 +181,11 @@ class DueRows:
         with self._database.write() as connection:
             _update(connection, taken, values)
 
+    def renew(self, taken: Taken) -> None:
+        """The row stays ours for another lease, for a job of several calls. Raises `LeaseLost`."""
+        with self._database.write() as connection:
+            renew(connection, taken, self._database.clock_ms() + self._lease_ms)
+
     def remove(self, taken: Taken) -> None:
         """What the row was for is gone; a lost row is left alone."""
         with self._database.write() as connection:
@@ -189,12 +194,19 @@ class DueRows:
 
 def schedule(connection: sa.Connection, kind: str, key: str, due_at_ms: int) -> None:
     """Within a transaction: have a row come due then. Who is at it just now has lost it, since what
-    it knows is older. That a row has killed its workers is not forgotten.
+    it knows is older; nobody can tell any more whether it crashed, so it counts as if it had. A row
+    that rests after crashes goes on resting, or whoever schedules it often would have it kill one
+    worker after the other.
     """
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     fresh = {"due_at_ms": due_at_ms, "ticket": None, "attempts": 0, "last_error": ""}
     row = dialect.insert(due).values(kind=kind, key=key, **fresh)
-    connection.execute(row.on_conflict_do_update(index_elements=["kind", "key"], set_=fresh))
+    rests = sa.and_(due.c.crashes > 0, due.c.due_at_ms > due_at_ms)
+    again = fresh | {
+        "due_at_ms": sa.case((rests, due.c.due_at_ms), else_=due_at_ms),
+        "crashes": due.c.crashes + sa.case((due.c.ticket.is_not(None), 1), else_=0),
+    }
+    connection.execute(row.on_conflict_do_update(index_elements=["kind", "key"], set_=again))
 
 
 def finish(connection: sa.Connection, taken: Taken, due_at_ms: int | None) -> None:
@@ -213,10 +225,11 @@ def check(connection: sa.Connection, taken: Taken) -> None:
 
 
 def renew(connection: sa.Connection, taken: Taken, until_ms: sa.ColumnElement[int]) -> None:
-    """Within a transaction, as its first step: the row stays ours until then, for a job of several
-    calls. Raises `LeaseLost`.
+    """Within a transaction, as its first step: the row stays ours until then at least, for a job of
+    several calls. Raises `LeaseLost`.
     """
-    _update(connection, taken, {"due_at_ms": until_ms})
+    longer = sa.case((due.c.due_at_ms > until_ms, due.c.due_at_ms), else_=until_ms)
+    _update(connection, taken, {"due_at_ms": longer})
 
 
 def _update(connection: sa.Connection, taken: Taken, values: dict[str, Any]) -> None:

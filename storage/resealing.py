@@ -15,6 +15,8 @@ SPAN_ROWS: Final = 2_000
 """Rows looked at in one statement: a tenant's own may be few and far between."""
 BATCH_ROWS: Final = 500
 """Rows re-sealed in one transaction."""
+BATCH_BYTES: Final = 8 << 20
+"""And so many sealed bytes, or one row: what is parked may have megabytes."""
 PREFIX_BYTES: Final = 5
 """How sealed bytes begin: with the id of the key that sealed them."""
 
@@ -57,25 +59,42 @@ class SealedRows:
         return found, count
 
     def old(self, column: Sealed, number: int, after: Any, upto: Any) -> Sequence[Old]:
-        """The next rows after `after` and up to `upto` that round `number` is for. What was erased
-        is in none.
+        """The next rows after `after` and up to `upto` that round `number` is for: at most
+        `BATCH_ROWS`, and `BATCH_BYTES` sealed, but for a single row. What was erased is in none.
         """
-        table = column.table
-        prefix = sa.func.substr(table.c.sealed, 1, PREFIX_BYTES)
+        table, some = column.table, self._some(column, number, after, upto)
+        of_batch = sa.or_(some.c.upto_this <= BATCH_BYTES, some.c.upto_this == some.c.size)
         query = (
-            sa.select(column.key.label("key"), rotations.c.sealing, table.c.tenant)
+            sa.select(column.key.label("key"), some.c.sealing, table.c.tenant)
             .add_columns(table.c.sealed.label("old"), *(table.c[name] for name in column.by))
-            .join(rotations, rotations.c.tenant == table.c.tenant)
-            .where(*_after(column, after), column.key <= upto)
-            .where(rotations.c.round == number, rotations.c.state.in_(IN_ROUNDS))
-            .where(sa.func.length(table.c.sealed) > 0, prefix != rotations.c.sealing)
+            .join(some, some.c.key == column.key)
+            .where(*_between(column, after, upto), of_batch)
         )
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(column.key).limit(BATCH_ROWS)).mappings()
+            rows = connection.execute(query.order_by(column.key)).mappings()
             return [
                 Old(row["key"], row["tenant"], column.id_of(row), row["old"], row["sealing"])
                 for row in rows
             ]
+
+    def _some(self, column: Sealed, number: int, after: Any, upto: Any) -> sa.Subquery:
+        """The keys of `BATCH_ROWS` such rows, each with its size, and that of all up to it. Neither
+        database reads a value for its length.
+        """
+        table, size = column.table, sa.func.length(column.table.c.sealed)
+        prefix = sa.func.substr(table.c.sealed, 1, PREFIX_BYTES)
+        rows = (
+            sa.select(column.key.label("key"), rotations.c.sealing, size.label("size"))
+            .join(rotations, rotations.c.tenant == table.c.tenant)
+            .where(*_between(column, after, upto))
+            .where(rotations.c.round == number, rotations.c.state.in_(IN_ROUNDS))
+            .where(size > 0, prefix != rotations.c.sealing)
+            .order_by(column.key)
+            .limit(BATCH_ROWS)
+            .subquery()
+        )
+        upto_this = sa.func.sum(rows.c.size).over(order_by=rows.c.key).label("upto_this")
+        return sa.select(rows, upto_this).subquery()
 
     def put(self, column: Sealed, rows: Sequence[Resealed], done: Round, lease: Lease) -> int:
         """Replace bytes that are still the old ones, and write down how far `done` has come; how
@@ -113,6 +132,10 @@ UPDATE {table} SET sealed = free.new FROM free
 WHERE {table}.{key} = free.key AND {table}.{key} BETWEEN %b AND %b
 """
 _PUT_ONE: Final = "UPDATE {table} SET sealed = ? WHERE {key} = ? AND sealed = ?"
+
+
+def _between(column: Sealed, after: Any, upto: Any) -> list[sa.ColumnElement[bool]]:
+    return [*_after(column, after), column.key <= upto]
 
 
 def _after(column: Sealed, after: Any) -> list[sa.ColumnElement[bool]]:

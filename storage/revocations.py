@@ -139,6 +139,8 @@ class Revocations:
         until_ms = self._database.clock_ms() + int(due.LEASE_S * 1000)
         with self._database.write() as connection:
             due.renew(connection, row, until_ms)
+            if step.step == CONSENT and _needed(connection, step, row.key):
+                return "another"
             return sharing.leave(connection, shared_of(step), row.key)
 
     def settle(self, row: due.Taken, step: Step, done: Step) -> None:
@@ -227,6 +229,15 @@ def record(connection: sa.Connection, revocation_id: str, changed: Mapping[Step,
     connection.execute(sa.update(revocations).where(this).values(steps=now))
 
 
+def remove_grants(connection: sa.Connection, ids: Sequence[str]) -> None:
+    """Within a transaction: these grants are gone, with their tokens and all that goes by them."""
+    connection.execute(sa.delete(connection_grants).where(connection_grants.c.grant.in_(ids)))
+    connection.execute(sa.delete(grant_names).where(grant_names.c.grant.in_(ids)))
+    refresh = due_rows.c.kind == REFRESH, due_rows.c.key.in_(ids)
+    connection.execute(sa.delete(due_rows).where(*refresh))
+    connection.execute(sa.delete(grants).where(grants.c.id.in_(ids)))
+
+
 def shared_of(step: Step) -> sharing.Shared:
     """What `step` may end at the provider."""
     if step.shared is None:
@@ -275,6 +286,22 @@ def _others(connection: sa.Connection, step: Step, but: str) -> int:
     return sharing.users(connection, shared_of(step), but=but)
 
 
+def _needed(connection: sa.Connection, step: Step, but: str) -> bool:
+    """Whether another revocation has yet to stop a subscription, with a token of this consent."""
+    shared = ("", "") if step.shared is None else step.shared
+    running = sa.select(revocations.c.steps).where(
+        revocations.c.state == "running",
+        revocations.c.id != but,
+        sa.cast(revocations.c.steps, sa.Text).contains(shared[1]),
+    )
+    for stored in connection.scalars(running):
+        steps = [_step(one) for one in stored]
+        ends_it = any(one.step == CONSENT and one.shared == shared for one in steps)
+        if ends_it and any(one.step == SUBSCRIPTION and one.is_open for one in steps):
+            return True
+    return False
+
+
 def _let_go(connection: sa.Connection, connection_id: str) -> tuple[int, int]:
     """How many grants were removed, and how many were not."""
     links = connection_grants
@@ -284,10 +311,7 @@ def _let_go(connection: sa.Connection, connection_id: str) -> tuple[int, int]:
     connection.execute(sa.delete(links).where(links.c.connection == connection_id))
     used = set(connection.scalars(sa.select(links.c.grant).where(links.c.grant.in_(ids))))
     gone = [id_ for id_ in ids if id_ not in used]
-    connection.execute(sa.delete(grant_names).where(grant_names.c.grant.in_(gone)))
-    refresh = due_rows.c.kind == REFRESH, due_rows.c.key.in_(gone)
-    connection.execute(sa.delete(due_rows).where(*refresh))
-    connection.execute(sa.delete(grants).where(grants.c.id.in_(gone)))
+    remove_grants(connection, gone)
     return len(gone), len(used)
 
 

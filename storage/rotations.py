@@ -20,6 +20,10 @@ State = Literal[
 ]
 IN_ROUNDS: Final[tuple[State, ...]] = ("sealing", "checking", "retiring")
 OVER: Final[tuple[State, ...]] = ("done", "retired", "ended")
+HELD: Final = "held"
+"""What `states` counts those under that are held."""
+AGAIN_MS: Final = 300_000
+"""How long a tenant that is held is left alone before its keys are tried again."""
 _CHUNK: Final = 500
 
 
@@ -29,7 +33,10 @@ class Rotation(NamedTuple):
     ordered; sealing: there is a new key, and a round re-seals what is under another; settling: some
     process may still seal with the old key, until `settled_ms`; checking: a last round; done;
     retiring, when that was ordered: one more round; retired: the old keys are removed. Or ended:
-    the tenant has no keys any more (`detail` says why).
+    the tenant's keys were destroyed. `detail` says why it ended, or why it is held.
+
+    Held: the keys do not open, or not now. It is in no round then, and so neither done nor retired
+    by one: its rows were not all looked at. It goes on from where it was, with a round of its own.
     """
 
     tenant: str
@@ -41,6 +48,11 @@ class Rotation(NamedTuple):
     detail: str
     ordered_at_ms: int
     changed_at_ms: int
+
+    @property
+    def held(self) -> bool:
+        """Whether it waits for its tenant's keys."""
+        return self.state not in OVER and self.detail != ""
 
 
 class Round(NamedTuple):
@@ -59,6 +71,13 @@ class Round(NamedTuple):
     unreadable: int
     started_at_ms: int
     finished_at_ms: int | None
+
+
+_IS_HELD: Final = sa.and_(rotations.c.detail != "", rotations.c.state.not_in(OVER))
+
+
+def _tried_again() -> tuple[sa.ColumnElement[bool], ...]:
+    return _IS_HELD, rotations.c.changed_at_ms <= now_ms() - AGAIN_MS
 
 
 class Rotations:
@@ -102,23 +121,44 @@ class Rotations:
         return Rotation(*row) if row else None
 
     def states(self) -> Counter[str]:
-        """How many tenants are in each state."""
+        """How many tenants are in each state; those that are held are counted apart."""
         count = sa.func.count().label("tenants")
-        query = sa.select(rotations.c.state, count).group_by(rotations.c.state)
+        state = sa.case((_IS_HELD, HELD), else_=rotations.c.state).label("state")
+        query = sa.select(state, count).group_by(state)
         with self._database.read() as connection:
             return Counter({row.state: row.tenants for row in connection.execute(query)})
 
     def in_state(self, state: State, after: str, limit: int) -> Sequence[Rotation]:
-        """Tenants in `state` by name, those after `after`."""
-        query = sa.select(rotations).where(rotations.c.state == state, rotations.c.tenant > after)
+        """Tenants in `state` that are not held, by name, those after `after`."""
+        after_it = rotations.c.tenant > after
+        return self._some(limit, after_it, rotations.c.state == state, ~_IS_HELD)
+
+    def held(self, after: str, limit: int) -> Sequence[Rotation]:
+        """Tenants that are held and whose keys are to be tried again now, by name, those after
+        `after`.
+        """
+        return self._some(limit, rotations.c.tenant > after, *_tried_again())
+
+    def told(self, limit: int) -> Sequence[Rotation]:
+        """Tenants that are held or whose rotation ended, for which there is a reason; those that
+        are held first.
+        """
+        first = sa.case((_IS_HELD, 0), else_=1)
+        return self._some(limit, rotations.c.detail != "", first=first)
+
+    def _some(
+        self, limit: int, *which: sa.ColumnElement[bool], first: sa.ColumnElement[Any] | None = None
+    ) -> Sequence[Rotation]:
+        order = [rotations.c.tenant] if first is None else [first, rotations.c.tenant]
+        query = sa.select(rotations).where(*which).order_by(*order).limit(limit)
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(rotations.c.tenant).limit(limit))
-            return [Rotation(*row) for row in rows]
+            return [Rotation(*row) for row in connection.execute(query)]
 
     def is_due(self) -> bool:
         """Whether there is something to do now."""
+        under_way = sa.and_(rotations.c.state.in_(("ordered", *IN_ROUNDS)), ~_IS_HELD)
         settled = sa.and_(rotations.c.state == "settling", rotations.c.settled_ms <= now_ms())
-        due = sa.or_(rotations.c.state.in_(("ordered", *IN_ROUNDS)), settled)
+        due = sa.or_(under_way, settled, sa.and_(*_tried_again()))
         with self._database.read() as connection:
             return connection.scalar(sa.select(rotations.c.tenant).where(due).limit(1)) is not None
 
@@ -130,6 +170,16 @@ class Rotations:
         return Round(*row) if row else None
 
     # -- carrying out -------------------------------------------------------------------------
+
+    def hold(self, lease: Lease, tenant: str, why: str) -> None:
+        """Take the tenant out of the round: nothing becomes of it before `release`. Raises
+        `LeaseLost`.
+        """
+        self.change(lease, [tenant], round=0, detail=why)
+
+    def release(self, lease: Lease, tenant: str) -> None:
+        """The tenant goes on from where it was, in rounds with the next one. Raises `LeaseLost`."""
+        self.change(lease, [tenant], detail="")
 
     def change(self, lease: Lease, tenants: Iterable[str], **values: Any) -> None:
         """Write down what became of the tenants. Raises `LeaseLost`."""
@@ -152,7 +202,7 @@ class Rotations:
             check_held(connection, lease)
             begun = Round(*connection.execute(insert).one())
             connection.execute(sa.update(rotations).where(*settled).values(state="checking"))
-            joining = sa.update(rotations).where(rotations.c.state.in_(IN_ROUNDS))
+            joining = sa.update(rotations).where(rotations.c.state.in_(IN_ROUNDS), ~_IS_HELD)
             if connection.execute(joining.values(round=begun.id)).rowcount:
                 return begun
             connection.execute(sa.delete(reseal_rounds).where(reseal_rounds.c.id == begun.id))

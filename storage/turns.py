@@ -102,6 +102,9 @@ class Turn(NamedTuple):
     """Parked items that could be read this time."""
     tried: Collection[int] = ()
     """Items whose attempts were counted, now done."""
+    named: Sequence[tuple[str, str, bytes]] = ()
+    """People whose consent changed, as login, kind of name and hash: their connections are looked
+    at."""
     first: Callable[[sa.Connection], None] | None = None
     """What else is committed with it, before all the rest: checks a fence of its own, then locks
     connections in order of their ids, then changes other rows. `appends` and `parks` beside it are

@@ -2,7 +2,7 @@
 
 from contracts.errors import Misconfigured
 from contracts.settings import Settings
-from token_vault.kek import check_uri, load_kek
+from token_vault.kek import SETTING, check_uri, load_kek
 from token_vault.keks import Kek, Keks
 from token_vault.kept import Kept, open_kept, seal_kept
 from token_vault.keystore import Erasure, KeyStore
@@ -60,16 +60,16 @@ def open_vault(settings: Settings) -> Vault:
 
     A new key store needs `Vault.upgrade()` once. Raises `Misconfigured`.
     """
-    check_uri(settings.kek)
+    current = _kek(settings.kek, SETTING)
+    previous = settings.kek_uri_previous
+    keks = Keks(current, _kek(previous, f"{SETTING}_PREVIOUS") if previous else None)
     try:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise Misconfigured(f"GATEWAY_DATA_DIR: {error.strerror}: {settings.data_dir}") from None
-    previous = settings.kek_uri_previous
-    keks = Keks(_kek(settings.kek), _kek(previous) if previous else None)
     return Vault(KeyStore(settings.keystore), keks, cache_s=settings.key_cache_seconds)
 
 
-def _kek(uri: str) -> Kek:
-    check_uri(uri)
-    return Kek(uri, lambda: load_kek(uri))
+def _kek(uri: str, setting: str) -> Kek:
+    check_uri(uri, setting)
+    return Kek(uri, lambda: load_kek(uri, setting))

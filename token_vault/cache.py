@@ -12,6 +12,7 @@ class Expiring(Generic[K, V]):
     """A thread-safe mapping whose values vanish `lifetime_s` after they were put.
 
     Vanished values are let go at the latest `lifetime_s` later, when something else is put.
+    What was read before something was forgotten is not kept: it may be just that.
     """
 
     def __init__(self, lifetime_s: float, clock: Callable[[], float]) -> None:
@@ -19,7 +20,13 @@ class Expiring(Generic[K, V]):
         self._clock = clock
         self._entries: dict[K, tuple[float, V]] = {}
         self._lock = threading.Lock()
+        self._generation = 0
         self._sweep_at = clock() + lifetime_s
+
+    @property
+    def generation(self) -> int:
+        """Counts how often something was forgotten: taken before what is to be put is read."""
+        return self._generation
 
     def get(self, key: K) -> V | None:
         entry = self._entries.get(key)
@@ -27,9 +34,12 @@ class Expiring(Generic[K, V]):
             return None
         return entry[1]
 
-    def put(self, key: K, value: V) -> None:
+    def put(self, key: K, value: V, generation: int) -> None:
+        """Keep `value`, unless something was forgotten since `generation`."""
         now = self._clock()
         with self._lock:
+            if generation != self._generation:
+                return
             self._entries[key] = (now + self._lifetime_s, value)
             if self._sweep_at <= now:
                 self._entries = {k: entry for k, entry in self._entries.items() if entry[0] > now}
@@ -37,10 +47,12 @@ class Expiring(Generic[K, V]):
 
     def drop(self, key: K) -> None:
         with self._lock:
+            self._generation += 1
             self._entries.pop(key, None)
 
     def clear(self) -> None:
         with self._lock:
+            self._generation += 1
             self._entries.clear()
 
     def __len__(self) -> int:

@@ -95,32 +95,23 @@ class KeyStore:
         query = _KEY.where(KEYS.c.kind == kind).order_by(KEYS.c.name)
         return [KeyRow._make(row) for row in self._rows(query)]
 
-    def any_live(self, *, by: str | None = None, but: str | None = None) -> KeyRow | None:
-        """Some key that is not destroyed, or None; `by` and `but` name what must, or must not,
-        have wrapped it.
-        """
-        query = _KEY.where(KEYS.c.wrapped.is_not(None))
-        if by is not None:
-            query = query.where(KEYS.c.kek == by)
-        if but is not None:
-            query = query.where(KEYS.c.kek.is_distinct_from(but))
-        rows = self._rows(query.limit(1))
-        return KeyRow._make(rows[0]) if rows else None
-
     def live(
         self,
-        after: tuple[str, str],
         limit: int,
         *,
+        after: tuple[str, str] = ("", ""),
         kind: str | None = None,
+        by: str | None = None,
         but: str | None = None,
     ) -> list[KeyRow]:
         """Keys that are not destroyed, by kind and name, after the kind and name `after`: those of
-        `kind`, those that `but` did not wrap.
+        `kind`, those that `by` wrapped, those that `but` did not.
         """
         query = _KEY.where(KEYS.c.wrapped.is_not(None), tuple_(*after) < _ORDER)
         if kind is not None:
             query = query.where(KEYS.c.kind == kind)
+        if by is not None:
+            query = query.where(KEYS.c.kek == by)
         if but is not None:
             query = query.where(KEYS.c.kek.is_distinct_from(but))
         rows = self._rows(query.order_by(*_ORDER).limit(limit))

@@ -37,8 +37,8 @@ class Openings:
 
     def count(self, job: str, tenant: str, grant: str) -> None:
         """One more opening, now."""
-        key = (grant, int(self._clock()) // _MINUTE_S, job, tenant)
-        with self._lock:
+        with self._lock:  # or the minute is over, stored and let go before this one is in it
+            key = (grant, int(self._clock()) // _MINUTE_S, job, tenant)
             self._counts[key] = self._counts.get(key, 0) + 1
             self._unstored.add(key)
         self._told(job)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
-from contracts.errors import KeyDestroyed, KeyUnavailable, Tampered, UnknownKey
+from contracts.errors import KeyDestroyed, KeyUnavailable, Tampered, UnknownKey, VaultError
 from token_vault import keysets
 from token_vault.keks import Keks
 from token_vault.keysets import Keyset
@@ -28,11 +28,14 @@ class Wrapping(NamedTuple):
 
 
 class Rewrapping(NamedTuple):
-    """How far re-wrapping has come: keys done of `total`, and those that no key opens."""
+    """How far re-wrapping has come: keys done of `total`, and those (`kind name`) that are left."""
 
     done: int
     total: int
     unreadable: Sequence[str]
+    """No key-encryption key of the settings opens them."""
+    waiting: Mapping[str, str]
+    """Their key-encryption key does not answer now, or not for them, and what it says."""
 
 
 class KeyRotation:
@@ -46,6 +49,13 @@ class KeyRotation:
         self._keks = keks
         self._forget = forget
 
+    def check(self) -> None:
+        """Raises `KeyUnavailable` when the key store or the current key-encryption key is away, so
+        that no tenant's keys could be changed, and what that key raises.
+        """
+        self._keks.check()
+        self._store.live(1)
+
     # -- the key-encryption key -------------------------------------------------------------
 
     def wrapping(self) -> Wrapping:
@@ -57,35 +67,41 @@ class KeyRotation:
     def rewrap(self) -> Generator[Rewrapping]:
         """Wrap every key that another key-encryption key wrapped; says how far after each batch.
 
-        A key that neither opens is left and named (`kind name`). Raises `KeyUnavailable`: what was
-        done stays done.
+        A key that neither opens, or not now, is left and named. Raises `KeyUnavailable` when the
+        key store or the current one is away: what was done stays done.
         """
         self._keks.check()
         current = self._keks.current.uri
         counts = self._store.count_by_kek()
         total = sum(count for uri, count in counts.items() if uri != current)
-        done, unreadable, after = 0, list[str](), ("", "")
+        done, unreadable, waiting, after = 0, list[str](), dict[str, str](), ("", "")
         with ThreadPoolExecutor(CALLS, "rewrap") as pool:
-            while rows := self._store.live(after, BATCH, but=current):
-                wrapped = [*pool.map(self._rewrapped, rows)]
-                done += self._store.replace([row for row in wrapped if row is not None])
-                broken = (row for row, new in zip(rows, wrapped, strict=True) if new is None)
-                unreadable += [f"{row.kind} {row.name}" for row in broken]
+            while rows := self._store.live(BATCH, after=after, but=current):
+                fresh = list[KeyRow]()
+                for row, found in zip(rows, pool.map(self._rewrapped, rows), strict=True):
+                    match found:
+                        case KeyRow():
+                            fresh.append(found)
+                        case KeyUnavailable():
+                            waiting[f"{row.kind} {row.name}"] = str(found)
+                        case _:
+                            unreadable.append(f"{row.kind} {row.name}")
+                done += self._store.replace(fresh)
                 after = (rows[-1].kind, rows[-1].name)
-                yield Rewrapping(done, total, unreadable)
+                yield Rewrapping(done, total, unreadable, waiting)
 
-    def _rewrapped(self, row: KeyRow) -> KeyRow | None:
+    def _rewrapped(self, row: KeyRow) -> KeyRow | VaultError:
         try:
             keyset = self._keks.unwrap(row)
-        except (UnknownKey, Tampered):
-            return None
+        except (UnknownKey, Tampered, KeyUnavailable) as error:
+            return error
         return self._next(row, keyset)
 
     # -- tenants' data keys -----------------------------------------------------------------
 
     def tenants(self, after: str, limit: int) -> list[str]:
         """Tenants whose keys are not destroyed, by name, those after `after`."""
-        rows = self._store.live((TENANT_DATA, after), limit, kind=TENANT_DATA)
+        rows = self._store.live(limit, after=(TENANT_DATA, after), kind=TENANT_DATA)
         return [row.name for row in rows]
 
     def sealing(self, tenant: str) -> bytes:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from functools import partial
 
+import structlog
+
 from contracts.errors import InvalidInput, KeyDestroyed, UnknownKey
 from token_vault import keysets
 from token_vault.cache import Expiring
@@ -12,9 +14,12 @@ from token_vault.escrow import ESCROW, Escrow
 from token_vault.keks import Keks
 from token_vault.keysets import Keyset
 from token_vault.keystore import Erasure, KeyRow, KeyStore
+from token_vault.proof import broken_keys
 from token_vault.rotation import TENANT_DATA, KeyRotation
 from token_vault.runs import OpenDay, RunOpener, RunSealer
 from token_vault.tenant_keys import DeploymentKeys, TenantKeys
+
+log = structlog.get_logger()
 
 TENANT_PRF = "tenant-prf"
 GATEWAY_PRF = "gateway-prf"
@@ -50,6 +55,7 @@ class Vault:
         self._store = keystore
         self._keks = keks
         self._kek_fits = False
+        self._told: list[str] = []
         self._tenants: Expiring[str, TenantKeys] = Expiring(cache_s, clock)
         self._days: Expiring[date, OpenDay] = Expiring(cache_s, clock)
         self._deployment: DeploymentKeys | None = None
@@ -63,17 +69,24 @@ class Vault:
         self._store.create()
 
     def check(self) -> None:
-        """Prove that the key-encryption keys open what is in this key store: what today's has
-        wrapped, and what is still under another.
-
-        A fresh store passes. Raises `UnknownKey` when another key wrapped it, `Tampered`.
+        """Prove that the key-encryption keys are those of this key store; keys that are broken
+        nevertheless are said in the log, once. Raises as `broken`.
         """
-        self._keks.check()
-        current = self._keks.current.uri
-        for row in (self._store.any_live(by=current), self._store.any_live(but=current)):
-            if row is not None:
-                self._keks.unwrap(row)
+        broken = self.broken()
+        if broken and broken != self._told:
+            log.warning("vault.broken_keys", keys=broken)
+        self._told = broken
+
+    def broken(self) -> list[str]:
+        """Keys that do not open though others do, `kind name`: a few of each key-encryption key
+        are tried.
+
+        A fresh store passes. Raises `UnknownKey | Tampered` when the key-encryption keys are not
+        those of this key store: nothing may be wrapped or opened then.
+        """
+        broken = broken_keys(self._store, self._keks)
         self._kek_fits = True
+        return broken
 
     def close(self) -> None:
         """Forget opened keys and let go of the key store's connections."""
@@ -107,14 +120,17 @@ class Vault:
 
         Repeatable. Raises `UnknownKey` for a tenant that never had keys.
         """
-        self._destroy(tenant, (TENANT_DATA, TENANT_PRF), erasure="tenant", tenant=tenant)
-        self._tenants.drop(tenant)
+        try:
+            self._destroy(tenant, (TENANT_DATA, TENANT_PRF), erasure="tenant", tenant=tenant)
+        finally:  # what could not be scrubbed is destroyed all the same
+            self._tenants.drop(tenant)
 
     def forget(self, tenant: str) -> None:
         """Drop the tenant's opened keys, so that the next use reads the key store."""
         self._tenants.drop(tenant)
 
     def _open_tenant(self, tenant: str) -> TenantKeys:
+        generation = self._tenants.generation
         rows = self._store.read(tenant, (TENANT_DATA, TENANT_PRF))
         if len(rows) < 2:
             raise UnknownKey("the tenant has no keys in this key store")
@@ -122,7 +138,7 @@ class Vault:
         newer = partial(self._newer, tenant)
         opened = self._keks.unwrap(data), self._keks.unwrap(prf)
         keys = TenantKeys(tenant, *opened, version=data.version, newer=newer)
-        self._tenants.put(tenant, keys)
+        self._tenants.put(tenant, keys, generation)
         return keys
 
     def _newer(self, tenant: str, version: int) -> tuple[int, Keyset] | None:
@@ -191,8 +207,10 @@ class Vault:
 
         Repeatable. Raises `UnknownKey` for a day that never had a pair.
         """
-        self._destroy(day.isoformat(), (DAY,), erasure="day", tenant=None)
-        self._days.drop(day)
+        try:
+            self._destroy(day.isoformat(), (DAY,), erasure="day", tenant=None)
+        finally:
+            self._days.drop(day)
 
     def days(self) -> list[tuple[date, bool]]:
         """Every day that ever had a pair, oldest first, and whether it was destroyed."""
@@ -207,11 +225,12 @@ class Vault:
         return self._wrapped(kind, name, pair)._replace(public=keysets.public_part(pair))
 
     def _open_day(self, day: date) -> OpenDay:
+        generation = self._days.generation
         row = self._day(day)
         if row is None:
             raise UnknownKey(f"the key store has no key of {day}")
         opened = OpenDay(day, self._keks.unwrap(row))
-        self._days.put(day, opened)
+        self._days.put(day, opened, generation)
         return opened
 
     # -- erasure journal --------------------------------------------------------------------

@@ -28,9 +28,11 @@ from storage.replays import Replays
 from storage.resealing import SealedRows
 from storage.revocations import REVOKE, Revocations
 from storage.rotations import Rotations
+from storage.signals import SIGNAL, Signals
 from token_vault import GrantTokens, Openings, open_vault
 from workers import queue
 from workers.calling import Accounts
+from workers.consents import Consents
 from workers.drain import Drainer, Tally
 from workers.ending import Ending
 from workers.gaps import GapAnnouncer
@@ -40,6 +42,7 @@ from workers.inspecting import Inspector
 from workers.lanes import DrainThreads, LaneQueue
 from workers.metrics import CountedCalls, Metrics
 from workers.normalizing import Normalizer
+from workers.policy import Policy
 from workers.reconciling import Reconciler
 from workers.refreshing import Refresher
 from workers.repeating import Repeating, works
@@ -48,6 +51,7 @@ from workers.resealing import Resealer
 from workers.revoking import Revoker
 from workers.routing import Router
 from workers.scheduler import Scheduler
+from workers.signals import Heeding
 from workers.stranded import StrandedRouter
 from workers.sweeper import Sweeper
 from workers.turning import Turning
@@ -93,8 +97,9 @@ class Parts:
             self._activity.put,
             lambda id_: self.rows.schedule(RECONCILE, id_, now_ms()),
         )
-        router = Router(known, normalizer, receiving, self.hearing)
-        self.drainer = Drainer(store, leases, self.vault, router)
+        consents = Consents(self.vault, registry.CONSENT_ITEMS)
+        self.router = Router(known, normalizer, receiving, self.hearing, consents)
+        self.drainer = Drainer(store, leases, self.vault, self.router)
         self.stranded = StrandedRouter(self.database, leases, self.drainer)
         self.replayer = Replayer(
             Replays(self.database),
@@ -109,8 +114,8 @@ class Parts:
         self.gaps = GapAnnouncer(Gaps(self.database), store, known, normalizer, on, self.rows)
         self.upkeep = Upkeep(settings, self._direct, leases, self.vault)
         self.lanes = LaneQueue()
-        count = 3 if self.database.is_postgresql else 2
-        self.threads = DrainThreads(self.lanes, self.drainer, _report, count)
+        threads = 3 if self.database.is_postgresql else 2
+        self.threads = DrainThreads(self.lanes, self.drainer, _report, threads)
         errands = {
             "upkeep": self.upkeep.keep_ahead,
             "unrouted": self.stranded.route,
@@ -118,17 +123,24 @@ class Parts:
             "replays": self.replayer.run_queued,
         }
         rotations = Rotations(self.database)
-        self.resealer = Resealer(rotations, SealedRows(self.database), leases, self.vault)
+        count = self.metrics.openings
+        self.openings = Openings(
+            TokenOpenings(self.database).put, lambda job: count.labels(job).inc()
+        )
+        rows = SealedRows(self.database)
+        self.resealer = Resealer(rotations, rows, leases, self.vault, self.openings)
         self.sweeper = Sweeper(store, self.lanes, errands, {"rotations": self.resealer.run})
         self._logins = built.logins if logins is None else logins
         self.turning = Turning(normalizer, self.vault, settings.public_url, _CHANNELS)
         self._keep_fresh(store)
         self._end(store, known, normalizer)
         self._reconcile(store, known)
+        self.heeding = self._heeding(store, normalizer)
         jobs = {
             REFRESH: self.refresher.run,
             RECONCILE: self.reconciler.run,
             REVOKE: self.revoker.run,
+            SIGNAL: self.heeding.run,
             WATCH: Watchdog(self._activity, store).run,
         }
         self.scheduler = Scheduler(self.rows, jobs, self.metrics)
@@ -136,12 +148,8 @@ class Parts:
     def _keep_fresh(self, store: DrainStore) -> None:
         """What keeps grants fresh, and counts who opens their tokens."""
         grants = Grants(self.database)
-        count = self.metrics.openings
-        self.openings = Openings(
-            TokenOpenings(self.database).put, lambda job: count.labels(job).inc()
-        )
         self.tokens = GrantTokens(self.vault, self.openings)
-        states = GrantStates(grants, self.turning)
+        states = self._states = GrantStates(grants, self.turning)
         self.transport = Transport(
             allow=self.settings.allowed_networks,
             sandbox_url=self.settings.sandbox_url,
@@ -169,17 +177,19 @@ class Parts:
 
     def _reconcile(self, store: DrainStore, known: Connections) -> None:
         """What looks after connections."""
+        grants, inspections = Grants(self.database), Inspections(self.database)
         inspector = Inspector(
-            Grants(self.database),
-            Inspections(self.database),
+            grants,
+            inspections,
             self.accounts,
             self.refresher,
             self.vault,
             self._logins,
             self._connectors,
         )
+        self.policy = Policy(self.settings.policy_version or "", grants, inspections)
         self.reconciler = Reconciler(
-            known, self._activity, self.rows, store, inspector, self.turning
+            known, self._activity, self.rows, store, inspector, self.turning, self.policy
         )
 
     def _end(self, store: DrainStore, known: Connections, normalizer: Normalizer) -> None:
@@ -196,6 +206,19 @@ class Parts:
             self._connectors,
         )
         self.revoker = Revoker(revocations, known, store, normalizer, self.vault, ending, _CHANNELS)
+
+    def _heeding(self, store: DrainStore, normalizer: Normalizer) -> Heeding:
+        """What acts on what providers tell of consents."""
+        return Heeding(
+            Signals(self.database),
+            Grants(self.database),
+            Revocations(self.database),
+            store,
+            self._states,
+            self.tokens,
+            normalizer,
+            _CHANNELS,
+        )
 
     def start(self) -> None:
         """Raises `Misconfigured` when the metrics' address cannot be had."""

@@ -26,6 +26,7 @@ from storage.partitions import DAY_MS, today
 from storage.revocations import SUBSCRIPTION, Revocation, Revocations, Step
 from token_vault import Escrowed, GrantTokens, Vault, open_from_escrow, seal_for_escrow
 from token_vault.escrow import over
+from workers.calling import MANUAL
 from workers.normalizing import account_details
 from workers.refreshing import Refresher
 from workers.retrying import told
@@ -40,9 +41,6 @@ ENDED: Final = "ended"
 REFUSED: Final = "refused"
 WAITING: Final = "waiting"
 NONE: Final = "none"
-
-MANUAL: Final = "manual"
-"""The login of a grant that an operator brought."""
 
 _AWAY: Final = (Retryable, OutcomeUnknown, Misconfigured, AddressRefused)
 _EPOCH: Final = date(1970, 1, 1)

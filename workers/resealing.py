@@ -2,22 +2,25 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import sqlalchemy as sa
 import structlog
 
-from contracts.errors import KeyDestroyed, LeaseLost, Tampered, UnknownKey
+from contracts.errors import KeyDestroyed, KeyUnavailable, LeaseLost, Tampered, UnknownKey
 from storage.database import now_ms
 from storage.leases import Lease, Leases
 from storage.resealing import Old, Resealed, SealedRows
 from storage.rotations import LEASE, Rotation, Rotations, Round, State
 from storage.sealed import SEALED, Sealed
-from token_vault import CACHE_S, Purpose, TenantKeys, Vault
+from token_vault import CACHE_S, Openings, Purpose, TenantKeys, Vault
 
 log = structlog.get_logger()
 
+JOB: Final = "reseal"
+"""For which openings of tokens are counted."""
 TENANTS: Final = 50
 """Tenants whose keys are changed between two looks at the lease."""
 LOOKS: Final = 5
@@ -31,16 +34,24 @@ class Resealer:
     """One worker at a time does it, with as much pause as work: everything else goes on beside it.
 
     Nothing is lost by ending it anywhere: a key is renewed and a row replaced by compare-and-swap,
-    and how far a round has come is written down with the rows themselves.
+    and how far a round has come is written down with the rows themselves. A tenant whose keys do
+    not open is held, and the others go on.
     """
 
     def __init__(
-        self, rotations: Rotations, rows: SealedRows, leases: Leases, vault: Vault
+        self,
+        rotations: Rotations,
+        rows: SealedRows,
+        leases: Leases,
+        vault: Vault,
+        openings: Openings,
     ) -> None:
+        """`openings` counts the tokens of grants that are opened on the way."""
         self._rotations = rotations
         self._rows = rows
         self._leases = leases
         self._vault = vault
+        self._openings = openings
         self._stopping = threading.Event()
         self._extend_at = 0.0
 
@@ -60,6 +71,7 @@ class Resealer:
             return
         try:
             self._extend_at = time.monotonic() + self._leases.seconds / 3
+            self._try_again(lease)
             self._renew_keys(lease)
             self._go_round(lease)
         except LeaseLost:
@@ -96,19 +108,16 @@ class Resealer:
 
     def _renew(self, order: Rotation, lease: Lease) -> None:
         keys, name = self._vault.rotation, order.tenant
-        try:
+        with self._apart(name, lease):
             before = order.before
             if before is None:
                 before = keys.sealing(name)
                 self._rotations.change(lease, [name], before=before)
             sealing = keys.renew(name, before)
-        except (KeyDestroyed, UnknownKey, Tampered) as error:
-            self._end(lease, name, error)
-            return
-        until = now_ms() + int(self.settle_s * 1000)
-        values = {"state": "sealing", "sealing": sealing, "settled_ms": until}
-        self._rotations.change(lease, [name], **values)
-        log.info("reseal.key_renewed", tenant=name)
+            until = now_ms() + int(self.settle_s * 1000)
+            values = {"state": "sealing", "sealing": sealing, "settled_ms": until}
+            self._rotations.change(lease, [name], **values)
+            log.info("reseal.key_renewed", tenant=name)
 
     def _retire_keys(self, done: Round, lease: Lease) -> None:
         """Killed before the scrub it is begun again: only the round's end takes its tenants out."""
@@ -124,17 +133,42 @@ class Resealer:
             self._vault.rotation.scrub()
 
     def _retire(self, order: Rotation, sealing: bytes, lease: Lease) -> None:
-        try:
+        with self._apart(order.tenant, lease):
             self._vault.rotation.retire(order.tenant, sealing)
-        except (KeyDestroyed, UnknownKey, Tampered) as error:
-            self._end(lease, order.tenant, error)
-        else:
             log.info("reseal.old_keys_removed", tenant=order.tenant)
 
-    def _end(self, lease: Lease, tenant: str, error: KeyDestroyed | UnknownKey | Tampered) -> None:
-        ended: State = "ended"
-        self._rotations.change(lease, [tenant], state=ended, detail=error.reason)
-        log.warning("reseal.ended", tenant=tenant, reason=error.reason)
+    def _try_again(self, lease: Lease) -> None:
+        """Who is held goes on as soon as all of its keys open."""
+        after = ""
+        while page := self._rotations.held(after, TENANTS):
+            for order in page:
+                self._keep(lease)
+                if self._stopping.is_set():
+                    return
+                with self._apart(order.tenant, lease):
+                    self._vault.forget(order.tenant)
+                    self._vault.tenant(order.tenant)
+                    self._rotations.release(lease, order.tenant)
+            after = page[-1].tenant
+
+    @contextmanager
+    def _apart(self, tenant: str, lease: Lease) -> Iterator[None]:
+        """What is wrong with the keys of one tenant holds up that one alone.
+
+        Held, it is in no round, so that none makes it done or retires keys that its rows need.
+        Raises `Unavailable` when no tenant's keys could be changed.
+        """
+        try:
+            yield
+        except KeyDestroyed as error:
+            ended: State = "ended"
+            self._rotations.change(lease, [tenant], state=ended, detail=error.reason)
+            log.warning("reseal.ended", tenant=tenant, reason=error.reason)
+        except (UnknownKey, Tampered, KeyUnavailable) as error:
+            if isinstance(error, KeyUnavailable):
+                self._vault.rotation.check()
+            self._rotations.hold(lease, tenant, error.reason)
+            log.warning("reseal.held", tenant=tenant, reason=error.reason, detail=str(error))
 
     # -- rows ---------------------------------------------------------------------------------
 
@@ -162,6 +196,8 @@ class Resealer:
             upto, count = self._rows.span(column, _key(column, done.after))
             seen = self._span(column, done, upto, lease) if count else done
             if not count or self._stopping.is_set():
+                # A span that was not ended is gone through again; what it re-sealed is re-sealed.
+                done = done._replace(resealed=seen.resealed)
                 self._rotations.save(done, lease)
                 return done
             done = seen._replace(after=str(upto), looked_at=seen.looked_at + count)
@@ -185,10 +221,10 @@ class Resealer:
         at = _key(column, done.after)
         while rows := self._rows.old(column, done.id, at, upto):
             began = time.monotonic()
-            fresh = self._reseal(column, rows, lease)
+            fresh, broken = self._reseal(column, rows, lease)
             put = self._rows.put(column, fresh, done, lease)
             done = done._replace(resealed=done.resealed + put)
-            unreadable += len(rows) - len(fresh)
+            unreadable += broken
             left += len(fresh) - put
             at = rows[-1].key
             self._keep(lease)
@@ -196,34 +232,45 @@ class Resealer:
                 break
         return done, unreadable, left
 
-    def _reseal(self, column: Sealed, rows: Sequence[Old], lease: Lease) -> list[Resealed]:
-        """The rows that open, sealed anew; nothing is computed in a write transaction."""
-        purpose = Purpose(column.purpose)
+    def _reseal(
+        self, column: Sealed, rows: Sequence[Old], lease: Lease
+    ) -> tuple[list[Resealed], int]:
+        """The rows that open, sealed anew, and how many do not open though their tenant's keys do;
+        nothing is computed in a write transaction.
+        """
         opened: dict[str, TenantKeys | None] = {}
-        fresh = []
+        fresh, broken = list[Resealed](), 0
         for row in rows:
             if row.tenant not in opened:
                 self._keep(lease)  # a KMS takes its time for each tenant of the batch
-                opened[row.tenant] = self._keys(row, lease)
+                opened[row.tenant] = None
+                with self._apart(row.tenant, lease):
+                    opened[row.tenant] = self._keys(row, lease)
             keys = opened[row.tenant]
-            try:
-                if keys is not None:
-                    plain = keys.open(purpose, row.id, row.sealed)
-                    fresh.append(Resealed(row.key, row.sealed, keys.seal(purpose, row.id, plain)))
-            except (Tampered, UnknownKey, KeyDestroyed):
-                continue  # counted by who called, and told
-        return fresh
+            if keys is None:
+                continue  # ended or held, and in no round any more
+            opened[row.tenant] = None  # unless this goes well
+            with self._apart(row.tenant, lease):
+                try:
+                    fresh.append(self._resealed(column, row, keys))
+                except (Tampered, UnknownKey):
+                    broken += 1  # told by who called
+                opened[row.tenant] = keys
+        return fresh, broken
 
-    def _keys(self, row: Old, lease: Lease) -> TenantKeys | None:
-        """The tenant's keys, not older than the new one; None when they are gone."""
-        try:
+    def _resealed(self, column: Sealed, row: Old, keys: TenantKeys) -> Resealed:
+        purpose = Purpose(column.purpose)
+        if purpose is Purpose.TOKEN:
+            self._openings.count(JOB, row.tenant, row.key)
+        plain = keys.open(purpose, row.id, row.sealed)
+        return Resealed(row.key, row.sealed, keys.seal(purpose, row.id, plain))
+
+    def _keys(self, row: Old, lease: Lease) -> TenantKeys:
+        """The tenant's keys, not older than the new one."""
+        keys = self._vault.tenant(row.tenant)
+        if keys.sealing != row.sealing:
+            self._vault.forget(row.tenant)
             keys = self._vault.tenant(row.tenant)
-            if keys.sealing != row.sealing:
-                self._vault.forget(row.tenant)
-                keys = self._vault.tenant(row.tenant)
-        except (KeyDestroyed, UnknownKey, Tampered) as error:
-            self._end(lease, row.tenant, error)
-            return None
         if keys.sealing != row.sealing:  # the key store came back from a backup
             self._rotations.change(lease, [row.tenant], sealing=keys.sealing)
         return keys

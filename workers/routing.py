@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 import structlog
 
+from contracts.causes import SILENCE
 from contracts.connector import Item, Receives
 from contracts.errors import KeyDestroyed
 from storage.connections import Connection, Connections
 from storage.turns import RECEIVING, Append, Park, StoredItem, Unrouted
+from workers.consents import Consents, Named
 from workers.hearing import Hearing
 from workers.normalizing import Normalizer
-from workers.standing import SILENCE
 
 log = structlog.get_logger()
 
@@ -28,7 +29,8 @@ class Opened(NamedTuple):
 
 
 class Routed(NamedTuple):
-    """What items became: messages, items parked for a connection, items that nobody takes yet.
+    """What items became: messages, items parked for a connection, items that nobody takes yet,
+    people whose consent changed.
 
     The names are those of a `Turn`.
     """
@@ -36,6 +38,7 @@ class Routed(NamedTuple):
     appends: list[Append]
     parks: list[Park]
     strand: list[Unrouted]
+    named: list[Named]
 
 
 class _Addressed(NamedTuple):
@@ -56,7 +59,9 @@ class Router:
         normalizer: Normalizer,
         connectors: Mapping[str, Receives],
         hearing: Hearing,
+        consents: Consents,
     ) -> None:
+        self.consents = consents
         self._hearing = hearing
         self._connections = connections
         self._normalizer = normalizer
@@ -66,8 +71,8 @@ class Router:
         """Normalise `work` for every connection that may have it; what cannot be read is parked
         for it. Raises `Unavailable`.
         """
-        routed = Routed([], [], [])
-        for one in self._addressed(work, routed.strand):
+        routed = Routed([], [], [], [])
+        for one in self._addressed(work, routed):
             with _unless_shredded(one.connection):
                 outcome = self._normalizer.normalize(
                     one.item, one.stored.received_at_ms, one.connector, one.connection, late=late
@@ -80,21 +85,26 @@ class Router:
 
     def park(self, work: Sequence[Opened], reason: str) -> Routed:
         """Park `work` for every connection that may have it, unread. Raises `Unavailable`."""
-        routed = Routed([], [], [])
-        for one in self._addressed(work, routed.strand):
+        routed = Routed([], [], [], [])
+        for one in self._addressed(work, routed):
             with _unless_shredded(one.connection):
                 routed.parks.append(self._park(one, reason, ""))
         return routed
 
-    def _addressed(self, work: Sequence[Opened], strand: list[Unrouted]) -> Iterator[_Addressed]:
-        """`work` in order, once for each of its connections; what nobody takes goes to `strand`."""
+    def _addressed(self, work: Sequence[Opened], routed: Routed) -> Iterator[_Addressed]:
+        """`work` in order, once for each of its connections; what nobody takes is stranded, and
+        what is about a consent names whose.
+        """
         wanted = self._connections.by_route({x.route for x in work}) if work else {}
         for opened in work:
             stored, item = opened.stored, opened.item
+            if item is not None and self.consents.are_in(item):
+                routed.named.extend(self.consents.named(item))
+                continue
             takers = [c for c in wanted.get(opened.route, ()) if _receives(c, stored)]
             connector = None if item is None else self._connectors.get(item.provider)
             if item is None or connector is None or not takers:
-                strand.append(_unrouted(opened))
+                routed.strand.append(_unrouted(opened))
             else:
                 for taker in takers:
                     breaks = SILENCE in taker.causes

@@ -9,7 +9,7 @@ from gateway.cli.output import Json, console, fields, note, rows, when, write_js
 from gateway.cli.parts import Parts, parts
 
 if TYPE_CHECKING:
-    from storage.rotations import Round
+    from storage.rotations import Rotation, Rotations, Round
     from token_vault import Wrapping
 
 app = typer.Typer(help="The vault's keys: how they stand, and new ones.", no_args_is_help=True)
@@ -17,6 +17,8 @@ app = typer.Typer(help="The vault's keys: how they stand, and new ones.", no_arg
 PAGE: Final = 500
 """Tenants ordered in one transaction."""
 MOST_NAMED: Final = 20
+MOST_LISTED: Final = 1000
+"""Tenants that `status --json` gives reasons for."""
 
 STATES: Final = {
     "ordered": "get a new key as soon as a worker is at it",
@@ -26,8 +28,11 @@ STATES: Final = {
     "done": "are under their new key; the old one still opens backups",
     "retiring": "are looked through before their old keys are removed",
     "retired": "are under their new key; the old ones are removed",
-    "ended": "have no key any more",
+    "held": "wait for keys that do not open, or not now; they are tried again every 5 minutes",
+    "ended": "have no key any more: destroyed",
 }
+NEW: Final = ("done", "retiring", "retired")
+"""States of tenants of whom everything is under the new key."""
 
 
 @app.command()
@@ -39,9 +44,11 @@ def status(as_json: Json = False) -> None:
         wrapping = built.vault.rotation.wrapping()
         rotations = Rotations(built.database)
         states, last = rotations.states(), rotations.last_round()
+        reasons = [_reason(one) for one in rotations.told(MOST_LISTED)]
     if as_json:
         kek = {"keys": _counts(wrapping), "previous_needed": _elsewhere(wrapping) > 0}
-        write_json({"kek": kek, "tenants": states, "round": last and _round(last)})
+        done = last and _round(last)
+        write_json({"kek": kek, "tenants": states, "reasons": reasons, "round": done})
         return
     rows(["keys", "wrapped_by", "which_is"], _counts(wrapping), empty="The key store is empty.")
     note(_advice(wrapping))
@@ -51,6 +58,9 @@ def status(as_json: Json = False) -> None:
         if states[state]
     ]
     rows(["state", "tenants", "that"], shown, empty="No tenant's key was ever rotated.")
+    if reasons:
+        rows([*reasons[0]], reasons[:MOST_NAMED], empty="")
+        _further(len(reasons) - MOST_NAMED, "tenant")
     if last is not None:
         fields(_round(last))
 
@@ -72,7 +82,10 @@ def rotate(
         ),
     ] = False,
 ) -> None:
-    """New keys while everything runs; may be ended and begun again at any moment."""
+    """New keys while everything runs; may be ended and begun again at any moment.
+
+    Ends with 1 when something that was asked for was not done, or not ordered.
+    """
     from contracts.errors import InvalidInput
 
     if [kek, tenant is not None, all_tenants].count(True) != 1 or (kek and retire):
@@ -87,18 +100,20 @@ def rotate(
 
 
 def _rewrap(built: Parts) -> None:
-    done, unreadable = 0, list[str]()
+    from token_vault import Rewrapping
+
+    last = Rewrapping(0, 0, [], {})
     with console(err=True).status("re-wrapping") as shown:
-        for progress in built.vault.rotation.rewrap():
-            done, unreadable = progress.done, [*progress.unreadable]
-            shown.update(f"{done} of {progress.total} keys")
-    note(f"{_many(done, 'key')} re-wrapped under {built.settings.kek}")
-    for name in unreadable[:MOST_NAMED]:
-        note(f"No key-encryption key of the settings opens: {name}")
-    if rest := len(unreadable[MOST_NAMED:]):
-        note(f"and {_many(rest, 'further key')}")
+        for last in built.vault.rotation.rewrap():
+            shown.update(f"{last.done} of {last.total} keys")
+    note(f"{_many(last.done, 'key')} re-wrapped under {built.settings.kek}")
+    left = [f"No key-encryption key of the settings opens: {name}" for name in last.unreadable]
+    left += [f"Not now: {name}: {why}" for name, why in last.waiting.items()]
+    for line in left[:MOST_NAMED]:
+        note(line)
+    _further(len(left) - MOST_NAMED, "key")
     note(_advice(built.vault.rotation.wrapping()))
-    raise typer.Exit(1 if unreadable else 0)
+    raise typer.Exit(1 if left else 0)
 
 
 def _order(built: Parts, tenant: str | None) -> None:
@@ -107,21 +122,51 @@ def _order(built: Parts, tenant: str | None) -> None:
     rotations = Rotations(built.database)
     if tenant is not None:
         built.vault.rotation.sealing(tenant)  # raises for one that has no keys
-    new = sum(rotations.order(page) for page in ([[tenant]] if tenant else _tenants(built)))
+    asked = new = 0
+    for page in [[tenant]] if tenant else _tenants(built):
+        asked += len(page)
+        new += rotations.order(page)
+    if not asked:
+        note("There is no tenant that has keys: nothing to do.")
+        return
     note(f"Ordered for {_many(new, 'tenant')}; workers carry it out: gateway vault status")
+    if asked > new:
+        note(f"Under way already for {_many(asked - new, 'tenant')}.")
 
 
 def _retire(built: Parts, tenant: str | None) -> None:
-    from contracts.errors import Conflict
     from storage.rotations import Rotations
 
     rotations = Rotations(built.database)
     new = sum(
         rotations.order_retiring(page) for page in ([[tenant]] if tenant else _tenants(built))
     )
-    if tenant and not new:
-        raise Conflict("not everything of this tenant is under a new key: gateway vault status")
-    note(f"Ordered for {_many(new, 'tenant')}; workers look everything through first.")
+    if new:
+        note(f"Ordered for {_many(new, 'tenant')}; workers look everything through first.")
+    states = rotations.states() if tenant is None else _state_of(rotations, tenant)
+    early = {state: count for state, count in states.items() if state not in (*NEW, "ended")}
+    if early:
+        counts = ", ".join(f"{count} {state}" for state, count in sorted(early.items()))
+        note(
+            f"{_many(sum(early.values()), 'tenant')} not everything of which is under a new key "
+            f"({counts}): order it again when they are done: gateway vault status"
+        )
+    elif not states.keys() & {*NEW}:
+        note("Nothing could be retired: no new data key was made. gateway vault rotate comes first")
+    elif not new:
+        note("Nothing new to retire: ordered before, or done.")
+        return
+    raise typer.Exit(0 if new and not early else 1)
+
+
+def _state_of(rotations: "Rotations", tenant: str) -> dict[str, int]:
+    found = rotations.get(tenant)
+    return {} if found is None else {"held" if found.held else found.state: 1}
+
+
+def _further(count: int, what: str) -> None:
+    if count > 0:
+        note(f"and {_many(count, f'further {what}')}")
 
 
 def _tenants(built: Parts) -> Iterator[Sequence[str]]:
@@ -156,6 +201,17 @@ def _advice(wrapping: "Wrapping") -> str:
             "then leave GATEWAY_KEK_URI_PREVIOUS out."
         )
     return "All keys are under the current key-encryption key."
+
+
+def _reason(one: "Rotation") -> dict[str, Any]:
+    """Why a tenant's rotation is held, and where, or has ended."""
+    return {
+        "tenant": one.tenant,
+        "state": "held" if one.held else one.state,
+        "held_when": one.state if one.held else None,
+        "why": one.detail,
+        "at": when(one.changed_at_ms),
+    }
 
 
 def _round(last: "Round") -> dict[str, Any]:

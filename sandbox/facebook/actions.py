@@ -65,8 +65,8 @@ class FacebookActions:
     async def _request_deletion(self, person: Person, fields: Fields) -> JsonObject:
         """After the removal: "Send request"."""
         fields.finish()
-        if person.grant is not None:
-            raise BadField(f"{person.name} must remove the app first")
+        if person.grant is not None or not person.was_connected:
+            raise BadField(f"{person.name} must connect the app and remove it first")
         body = form(self._facebook.app.secret, person.id)
         told = await self._callbacks.post("data_deletion", self._deletion_url, body, FORM)
         return {"data_deletion": told.document()}

@@ -96,6 +96,7 @@ class Facebook:
             (earlier.declined | declined) - granted,
             pages,
         )
+        person.was_connected = True
         return Consent(person)
 
     def revoke(self, person: Person, permission: str | None = None) -> None:
@@ -126,6 +127,7 @@ class Facebook:
             "id": person.id,
             "name": person.name,
             "connected": grant is not None,
+            "was_connected": person.was_connected,
             "granted": sorted(grant.granted) if grant else [],
             "declined": sorted(grant.declined) if grant else [],
             "live_tokens": self.tokens.live(person),

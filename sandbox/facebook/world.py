@@ -55,6 +55,7 @@ class Person:
     name: str
     email: str
     grant: Grant | None = None
+    was_connected: bool = False
 
     def allows(self, permission: str) -> bool:
         """Whether the permission is granted to the app now."""

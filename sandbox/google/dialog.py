@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from sandbox.fields import BadField
 from sandbox.google.people import Person
-from sandbox.google.scopes import KNOWN, SIGN_IN, WORDS, full
+from sandbox.google.scopes import SIGN_IN, WORDS, full
 from sandbox.google.state import Consent, Google
 from sandbox.oauth import dialog
 from sandbox.oauth.answers import answer_of
@@ -158,7 +158,7 @@ def _blocked(text: str) -> BadField:
 
 def _scopes(text: str) -> frozenset[str]:
     scopes = frozenset(full(name) for name in text.split(" ") if name)
-    if strange := scopes - KNOWN:
+    if strange := scopes - set(WORDS):
         raise BadField(f"Error 400: invalid_scope. {', '.join(sorted(strange))}")
     return scopes
 
@@ -185,9 +185,8 @@ def _challenge(given: Params) -> str | None:
 
 
 def _tick(scope: str, granted: frozenset[str]) -> Tick:
-    fixed = scope in SIGN_IN
-    label = "Who you are on Google" if fixed else WORDS[scope]
-    return Tick("scope", scope, label, scope, ticked=scope in granted, fixed=fixed)
+    ticked, fixed = scope in granted, scope in SIGN_IN
+    return Tick("scope", scope, WORDS[scope], scope, ticked=ticked, fixed=fixed)
 
 
 def _order(scope: str) -> tuple[bool, str]:

@@ -25,6 +25,9 @@ GMAIL_PROFILE = (
 """Any of these lets one read the profile; `gmail.send` does not."""
 
 WORDS = {
+    "openid": "Associate you with your personal info on Google",
+    FULL_NAMES["email"]: "See your primary Google Account e-mail address",
+    FULL_NAMES["profile"]: "See your personal info",
     f"{API}calendar": "See, edit, share and delete all calendars",
     f"{API}calendar.readonly": "See and download any calendar",
     f"{API}calendar.events": "View and edit events on all your calendars",
@@ -40,7 +43,6 @@ WORDS = {
     f"{API}gmail.send": "Send e-mail on your behalf",
     f"{API}gmail.metadata": "View metadata of your e-mail, but not its body",
 }
-KNOWN = SIGN_IN | set(WORDS)
 
 
 def full(scope: str) -> str:

@@ -54,8 +54,12 @@ class Google:
         self.reset()
 
     def reset(self) -> None:
-        """Nobody has granted anything. `testing`: refresh tokens end after seven days."""
-        self.testing = False
+        """Nobody has granted anything.
+
+        `testing`: refresh tokens end after seven days. `rotates`: each refresh spends its token,
+        which Google does not do, but others do.
+        """
+        self.testing = self.rotates = False
         self.codes = Codes[Consent](self.clock, CODE_LIFE_S)
         self.people = {person.sub: person for person in PEOPLE}
         self._granted: dict[str, frozenset[str]] = {}

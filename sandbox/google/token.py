@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox.fields import BadField, JsonObject
+from sandbox.google.api import not_found
 from sandbox.google.dialog import ISSUER
 from sandbox.google.errors import TokenError, invalid_grant, invalid_request
 from sandbox.google.people import Person
@@ -48,11 +49,12 @@ class TokenEndpoints:
             Route("/token", self.token, methods=["POST"]),
             Route("/revoke", self.revoke, methods=["POST"]),
             Route("/tokeninfo", self.tokeninfo, methods=["GET", "POST"]),
+            *not_found(),
         ]
 
     def userinfo_routes(self) -> list[Route]:
         """Return the routes of openidconnect.googleapis.com."""
-        return [Route("/v1/userinfo", self.userinfo, methods=["GET", "POST"])]
+        return [Route("/v1/userinfo", self.userinfo, methods=["GET", "POST"]), *not_found()]
 
     async def token(self, request: Request) -> Response:
         """POST: a code or a refresh token for an access token."""
@@ -147,7 +149,12 @@ class TokenEndpoints:
             scopes = frozenset(full(name) for name in asked.split())
             if not scopes <= token.scopes:
                 raise TokenError("invalid_scope", "Bad Request")
-        return self._tokens(token.person, scopes, None)
+        document = self._tokens(token.person, scopes, None)
+        if self._google.rotates:
+            token.dead = True
+            newer = self._google.refresher(token.person, token.scopes)
+            document["refresh_token"] = newer.value
+        return document
 
     def _tokens(self, person: Person, scopes: frozenset[str], nonce: str | None) -> JsonObject:
         access = self._google.access(person, scopes)

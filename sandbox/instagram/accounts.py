@@ -59,8 +59,13 @@ class Account:
     name: str
     always_on: bool = False
     granted: set[str] | None = None
+    was_connected: bool = False
     subscribed: bool = False
     was_subscribed: bool = False
+
+    def allow(self, scopes: set[str]) -> None:
+        """Record what the owner allowed, in place of what was allowed before."""
+        self.granted, self.was_connected = scopes, True
 
     def allows(self, scope: str) -> bool:
         """Whether the scope is granted to the app now."""
@@ -166,6 +171,7 @@ class Accounts:
             "name": account.name,
             "always_on": account.always_on,
             "connected": account.granted is not None,
+            "was_connected": account.was_connected,
             "granted": sorted(account.granted or ()),
             "subscribed": account.subscribed,
             "live_tokens": self.live(account),

@@ -47,8 +47,8 @@ class InstagramActions:
 
     async def _request_deletion(self, account: Account, fields: Fields) -> JsonObject:
         fields.finish()
-        if account.granted is not None:
-            raise BadField(f"{account.username} must remove the app first")
+        if account.granted is not None or not account.was_connected:
+            raise BadField(f"{account.username} must connect the app and remove it first")
         body = form(self._accounts.app.secret, account.id)
         told = await self._callbacks.post("data_deletion", self._deletion_url, body, FORM)
         return {"data_deletion": told.document()}

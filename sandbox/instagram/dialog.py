@@ -80,7 +80,7 @@ class InstagramDialog:
             return dialog.refusal(BRAND, "Invalid request", str(error))
         if not answer.agreed:
             return dialog.back(asked.redirect_uri, [*REFUSED, *asked.state])
-        asked.account.granted = granted | {BASIC}
+        asked.account.allow(granted | {BASIC})
         code = self._accounts.codes.issue(asked.redirect_uri, asked.account, "AQ{}")
         return dialog.back(asked.redirect_uri, [("code", code), *asked.state], "_")
 

@@ -2,6 +2,7 @@
 
 import { happen, state } from "./api.js";
 import { byId, el, icon, toast } from "./dom.js";
+import { lastMid } from "./phone.js";
 
 const QUICK_REPLIES = [["Opening hours", "OPENING_HOURS"], ["Prices", "PRICES"], ["Talk to a person", "HUMAN"]];
 const ATTACHMENTS = [
@@ -26,13 +27,20 @@ export function startComposer() {
   };
   byId("like").onclick = () => tell("message", { attachments: [{ type: "sticker" }] });
   byId("get-started").onclick = () => tell("postback", { title: "Get started", payload: "GET_STARTED" });
-  byId("seen").onclick = () => tell("read", {}, "Read receipt sent");
+  byId("seen").onclick = seen;
   byId("agent").onclick = () => writeAs(!asAgent);
   byId("attach-toggle").onclick = () => showAttach(byId("attach").hidden);
   byId("context-clear").onclick = () => setContext(null);
   byId("attach").replaceChildren(...ATTACHMENTS.map(([type, sign, label]) => attachButton(type, sign, label)));
   byId("attach").onkeydown = (event) => event.key === "Escape" && showAttach(false);
   byId("quick").replaceChildren(...QUICK_REPLIES.map(([text, payload]) => quickReply(text, payload)));
+}
+
+/** A Page hears until when one has read, an Instagram account which message. */
+function seen() {
+  const mid = lastMid();
+  if (state.page.instagram && mid === null) return toast("Write a message first");
+  return tell("read", state.page.instagram ? { mid } : {}, "Read receipt sent");
 }
 
 function quickReply(text, payload) {

@@ -1,17 +1,24 @@
 // Any kind of event, with its fields as JSON.
 
-import { get, happen } from "./api.js";
+import { get, happen, state } from "./api.js";
 import { byId, el, toast } from "./dom.js";
 import { lastMid } from "./phone.js";
 
+let examples = {};
+
+/** Offer the kinds that can happen to the chosen Page or Instagram account. */
+export function showKinds() {
+  const kinds = state.page.instagram ? examples.instagram : examples.kinds;
+  const select = byId("event-kind");
+  select.replaceChildren(...Object.keys(kinds).map((kind) => el("option", { value: kind }, kind.replaceAll("_", " "))));
+  select.onchange = () => (byId("event-fields").value = JSON.stringify(kinds[select.value], null, 2));
+  select.onchange();
+}
+
 export async function startEvents() {
-  const { kinds } = await get("kinds");
+  examples = await get("kinds");
   const select = byId("event-kind");
   const fields = byId("event-fields");
-  select.replaceChildren(...Object.keys(kinds).map((kind) => el("option", { value: kind }, kind.replaceAll("_", " "))));
-  const example = () => (fields.value = JSON.stringify(kinds[select.value], null, 2));
-  select.onchange = example;
-  example();
   byId("event-form").onsubmit = async (event) => {
     event.preventDefault();
     try {

@@ -3,7 +3,8 @@
 import { contactPath, get, post, state } from "./api.js";
 import { startComposer, writerChanged } from "./composer.js";
 import { avatar, byId, el, initials, toast } from "./dom.js";
-import { startEvents } from "./events.js";
+import { showKinds, startEvents } from "./events.js";
+import { showLogins, startLogins } from "./logins.js";
 import { showArmed, startMisbehave } from "./misbehave.js";
 import { showConversation, showReceipts, startPhone } from "./phone.js";
 import { showPosts } from "./wire.js";
@@ -13,9 +14,11 @@ const POSTS_KEPT = 1000;
 let drawn = 0;
 
 async function loadPages() {
-  ({ pages: state.pages, webhook_url: state.webhookUrl } = await get("pages"));
+  const { pages, instagram, webhook_url: webhookUrl } = await get("pages");
+  Object.assign(state, { webhookUrl, pages: [...pages, ...instagram.map((page) => ({ ...page, instagram: true }))] });
   const select = byId("page");
-  select.replaceChildren(...state.pages.map((page) => el("option", { value: page.id, title: page.id }, page.name)));
+  const label = (page) => (page.instagram ? `Instagram · ${page.name}` : page.name);
+  select.replaceChildren(...state.pages.map((page) => el("option", { value: page.id, title: page.id }, label(page))));
   select.onchange = () => choosePage(select.value);
   choosePage(state.page?.id ?? state.pages[0].id);
 }
@@ -24,7 +27,8 @@ function choosePage(id) {
   state.page = state.pages.find((page) => page.id === id) ?? state.pages[0];
   byId("page").value = state.page.id;
   byId("head-name").textContent = byId("intro-name").textContent = state.page.name;
-  byId("intro-line").textContent = `Business chat · Page ${state.page.id}`;
+  byId("intro-line").textContent = `Business chat · ${state.page.instagram ? "Instagram account" : "Page"} ${state.page.id}`;
+  showKinds();
   byId("head-avatar").textContent = byId("intro-avatar").textContent = initials(state.page.name);
   showPeople(state.page.contacts[0].psid);
 }
@@ -76,6 +80,7 @@ function startViews() {
   };
   for (const button of document.querySelectorAll(".views button")) button.onclick = () => show(button.dataset.view);
   narrow.onchange = () => show(document.body.dataset.view);
+  document.querySelector("[data-view=logins]").addEventListener("click", showLogins);
   show("phone");
 }
 
@@ -138,8 +143,9 @@ startPeople();
 startPhone();
 startComposer();
 startMisbehave();
-startEvents();
+startLogins(() => document.body.dataset.view === "logins");
 byId("handshake").onclick = async () => showHandshake(await post("handshake"));
+await startEvents();
 await loadPages();
 watchHandshake();
 listen();

@@ -25,6 +25,7 @@ from contracts.connector import Item
 from gateway.app import Edge
 from gateway.parts import Parts
 from storage.api_keys import ApiKeys
+from storage.connecting_schema import connect_sessions
 from storage.cursors import BEGINNING
 from storage.drain import DrainStore
 from storage.message_id import pack
@@ -166,7 +167,7 @@ class Walk:
 
     def state(self) -> list[Any]:
         """All that belongs to the other tenant, or to none."""
-        tables = (api_keys, consumers, parked, replays)
+        tables = (api_keys, connect_sessions, consumers, parked, replays)
         with self._world.rig.database.read() as connection:
             rows = [row for table in tables for row in connection.execute(sa.select(table))]
         return sorted((row for row in rows if "zeta" not in row), key=repr)
@@ -192,6 +193,9 @@ BODIES = {
     "putConsumer": [b'{"tenant":"acme"}'],
     "commitConsumer": [b'{"cursor":"","rewind":true}'],
     "replayDeliveries": [b'{"status":"parked"}', b'{"status":"unrouted"}'],
+    "createConnectSession": [
+        b'{"tenant":"acme","provider":"facebook","return_url":"http://localhost:3000/x"}',
+    ],
     "createKey": [b'{"role":"admin","tenant":"acme"}', b'{"role":"admin"}'],
 }
 """Bodies that a call needs; a new one with a body has to be given some here."""

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from contracts.errors import StoreUnavailable
-from gateway.refused import ELSEWHERE, LONGEST_MS, MOST_ROUTES, QUIET_MS, Refused, Span
+from gateway.refused import ELSEWHERE, LONGEST_MS, MOST_ROUTES, QUIET_MS, UNREAD_MS, Refused, Span
 from gateway.spans import HashedSpans, SpanFile
 from storage.gaps import Gap, Gaps
 from storage.schema import gaps
@@ -247,6 +248,33 @@ def test_what_is_left_stays_while_the_store_is_away(
         SpanFile(tmp_path / "refused", Away(rig.vault, Gaps(rig.database))).tell_left(_FROM)
     SpanFile(tmp_path / "refused", spans).tell_left(_FROM + 100)
     assert len(_gaps(rig)) == 2
+
+
+@pytest.mark.anyio
+async def test_a_file_that_cannot_be_read_holds_up_no_other_and_is_said(
+    rig: Rig, spans: HashedSpans, tmp_path: Path
+) -> None:
+    """Until it can be: who mends it need not start the edge again."""
+    folder = tmp_path / "refused"
+    odd = folder / "0.spans"
+    odd.mkdir(parents=True)
+    dead = SpanFile(folder, spans)
+    dead.add(REFUSED)
+    dead.close()
+    clock = Clock()
+    refused = Refused(Store().add, clock, SpanFile(folder, spans))
+    with capture_logs() as logs:
+        for _ in range(2):
+            await refused.look()
+    assert len(_gaps(rig)) == 2
+    (line,) = (it for it in logs if it["event"] == "refused.left_unread")
+    assert line["file"] == str(odd)
+    odd.rmdir()
+    odd.write_text(f"\n- {_FROM}\n")
+    clock.now += UNREAD_MS
+    await refused.look()
+    assert len(_gaps(rig)) == 3
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.anyio

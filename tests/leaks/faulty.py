@@ -15,13 +15,7 @@ from connectors.kit.meta.settings import MetaSettings
 from contracts import logs
 from contracts.connector import Account, Event, Item, Unreadable
 from contracts.settings import Settings, environment, load
-from storage.connections import Connections
-from storage.drain import DrainStore
-from storage.leases import Leases
 from workers.composition import Parts
-from workers.drain import Drainer
-from workers.normalizing import Normalizer
-from workers.routing import Router
 
 log = structlog.get_logger()
 LANES = range(1024)
@@ -42,14 +36,10 @@ class Faulty(Facebook):
 
 def drain(environ: dict[str, str], *, leak: bool) -> None:
     """Drain all lanes."""
-    parts = Parts(load(Settings, environ), environ)
     connector = Faulty(load(MetaSettings, environ))
     connector.leaks = leak
-    normalizer = Normalizer(parts.vault, parts.settings.public_url)
-    known = Connections(parts.database)
-    router = Router(known, normalizer, {"facebook": connector}, parts.hearing)
-    leases = Leases(parts.database, seconds=parts.settings.lease_seconds)
-    Drainer(DrainStore(parts.database), leases, parts.vault, router).drain(LANES)
+    parts = Parts(load(Settings, environ), environ, connectors={"facebook": connector})
+    parts.drainer.drain(LANES)
 
 
 def fail() -> None:

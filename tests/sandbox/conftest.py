@@ -7,6 +7,7 @@ import pytest
 from sandbox.settings import Settings
 from tests.sandbox.logins import APPS, Login
 from tests.sandbox.stage import (
+    FINAL,
     OTHER_PAGE,
     PAGE,
     SECRET,
@@ -15,6 +16,7 @@ from tests.sandbox.stage import (
     Receiver,
     sandbox_server,
     serving,
+    wait_until,
 )
 
 PAUSES_S = (0.05, 0.1, 0.2)
@@ -66,7 +68,8 @@ def providers(gateway: tuple[Receiver, str]) -> Iterator[Login]:
 
 @pytest.fixture
 def login(providers: Login, gateway: tuple[Receiver, str]) -> Login:
-    """That sandbox as it was at its start: nobody has connected anything."""
+    """That sandbox as it was at its start: nobody has connected anything, nothing is under way."""
+    wait_until(lambda: all(status in FINAL for status in providers.statuses()))
     providers.control("reset")
     gateway[0].received.clear()
     gateway[0].told.clear()

@@ -6,10 +6,10 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx
 
-from tests.sandbox.stage import SECRET
+from tests.sandbox.stage import INSTAGRAM_SECRET, SECRET
 
 FACEBOOK, INSTAGRAM, GOOGLE = "1001", "1002", "1003.apps.googleusercontent.com"
-INSTAGRAM_SECRET, GOOGLE_SECRET = "instagram-secret", "google-secret"
+GOOGLE_SECRET = "google-secret"
 OLENA, MARCO, AMARA = "100000000000001", "100000000000002", "100000000000003"
 ACCOUNT, ACCOUNT_SCOPED = "17841400000000001", "26000000000000001"
 SUB = "108000000000000000001"
@@ -63,12 +63,17 @@ class Login:
             method, "graph.facebook.com", f"/v24.0{path}", token, params=params or None
         )
 
-    def control(self, path: str, **fields: object) -> Json:
+    def control(self, path: str, /, **fields: object) -> Json:
         """POST to the sandbox's own API; fail on an error."""
         answer = self.http.post(f"/api/{path}", json=fields)
         assert answer.is_success, answer.text
         document: Json = answer.json()
         return document
+
+    def statuses(self) -> list[str]:
+        """The statuses of the newest webhooks."""
+        deliveries = self.http.get("/api/deliveries?limit=500").json()["deliveries"]
+        return [record["status"] for record in deliveries]
 
     def state(self, login: str) -> Json:
         """What is left at a provider."""

@@ -22,6 +22,7 @@ from sandbox.app import build
 from sandbox.settings import Settings
 
 SECRET = "test-secret"
+INSTAGRAM_SECRET = "instagram-secret"
 VERIFY_TOKEN = "let-me-in"
 PAGE = "1234567890"
 OTHER_PAGE = "2222222222"
@@ -134,7 +135,7 @@ class Receiver:
             return PlainTextResponse(challenge) if known else PlainTextResponse("no", 403)
         post = Received(dict(request.headers), await request.body())
         self.received.append(post)
-        if not post.signed:
+        if not (post.signed or post.signed_with(INSTAGRAM_SECRET)):
             return PlainTextResponse("bad signature", 401)
         status = self.answers.pop(0) if self.answers else 200
         return PlainTextResponse("EVENT_RECEIVED") if status == 200 else Response(None, status)

@@ -78,7 +78,8 @@ def test_only_chosen_pages_are_there(login: Login) -> None:
 
 
 def test_trap_a_business_owned_page_is_listed_nowhere(login: Login) -> None:
-    login.control("pages", id=OWNED, name="Hotel", business_owned=True, managers=[AMARA])
+    login.control("pages", id=OWNED, name="Hotel", managers=[AMARA])
+    login.control(f"facebook/pages/{OWNED}", business_owned=True)
     token = login.facebook(AMARA)
     assert login.graph("GET", "/me/accounts", token).json() == {"data": []}
     debugged = login.graph("GET", "/debug_token", APP_TOKEN, input_token=token).json()["data"]

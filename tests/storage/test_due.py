@@ -36,6 +36,12 @@ def _expire(database: Database) -> None:
         connection.execute(ended.values(due_at_ms=database.clock_ms() - 1))
 
 
+def _let_come_due(database: Database) -> None:
+    with database.write() as connection:
+        waits = sa.update(due).where(due.c.due_at_ms.is_not(None))
+        connection.execute(waits.values(due_at_ms=database.clock_ms() - 1))
+
+
 def test_what_is_due_is_found_longest_due_first(rows: DueRows) -> None:
     _put(rows, "b", in_ms=-2000)
     _put(rows, "a", in_ms=-1000)
@@ -157,9 +163,32 @@ def test_no_caller_takes_what_may_kill_it_ahead_of_its_time(
     (row,) = rows.take([KIND], 5)
     rows.give_back(row, 60)
     assert rows.take_now(KIND, "a") is None
+
+
+def test_who_schedules_a_row_often_does_not_have_it_kill_often(
+    rows: DueRows, database: Database
+) -> None:
     _put(rows, "a")
-    (anew,) = rows.take([KIND], 5)
-    assert anew.crashes == 1, "not forgotten by who schedules it anew"
+    rows.take([KIND], 5)
+    _put(rows, "a")
+    (row,) = rows.take([KIND], 5)
+    assert row.crashes == 1, "nobody has seen its holder end"
+    rows.suspect(row)
+    with database.write() as connection:
+        due_rows.renew(connection, row, database.clock_ms() + 60_000)
+    for _ in range(2):
+        _put(rows, "a")
+        assert rows.take([KIND], 5) == []
+    standing = rows.standing(KIND, "a")
+    assert standing is not None
+    assert 110_000 < (standing.wait_ms or 0) <= 120_000
+    _let_come_due(database)
+    (row,) = rows.take([KIND], 5)
+    assert row.crashes == 2
+    rows.finish(row, None)
+    _put(rows, "a")
+    (row,) = rows.take([KIND], 5)
+    assert row.crashes == 0, "an end clears it"
 
 
 def test_who_was_too_slow_begins_nothing(rows: DueRows, database: Database) -> None:

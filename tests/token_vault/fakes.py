@@ -1,5 +1,6 @@
 """A key-encryption key in memory that can be away, and a clock that is moved by hand."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from contracts.errors import KeyUnavailable
@@ -14,6 +15,8 @@ class FakeKms:
         self.uri = uri
         self.away = False
         self.calls = 0
+        self.meanwhile: Callable[[], None] | None = None
+        """What happens once, while the next answer is on its way."""
         self._key = Sealing(new_aead())
 
     def connect(self) -> Aead:
@@ -34,6 +37,9 @@ class FakeKms:
 
     def decrypt(self, ciphertext: bytes, associated_data: bytes) -> bytes:
         self._answer()
+        happens, self.meanwhile = self.meanwhile, None
+        if happens is not None:
+            happens()
         return self._key.decrypt(ciphertext, associated_data)
 
     def _answer(self) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import Misconfigured, Tampered, UnknownKey
+from contracts.settings import Settings
 from tests.conftest import Spawn
-from token_vault import load_kek
+from token_vault import load_kek, open_vault
 from token_vault.kek import check_uri
 
 
@@ -107,6 +108,14 @@ def test_names_the_forms_that_it_knows(uri: str) -> None:
         ) as caught:
             refuses(uri)
         assert "hunter2" not in str(caught.value)
+
+
+def test_the_setting_that_is_wrong_is_the_one_that_is_named(tmp_path: Path) -> None:
+    wrong = Settings(data_dir=tmp_path, kek_uri_previous="hcvault://vault")
+    with pytest.raises(Misconfigured, match=r"^GATEWAY_KEK_URI_PREVIOUS: names no key"):
+        open_vault(wrong)
+    with pytest.raises(Misconfigured, match=r"^GATEWAY_KEK_URI: names no key"):
+        open_vault(Settings(data_dir=tmp_path, kek_uri="hcvault://vault"))
 
 
 LOADED = """

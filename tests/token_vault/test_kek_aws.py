@@ -57,13 +57,26 @@ def test_each_refusal_is_told_apart(
     server.refusing = code
     with pytest.raises(kind, match=re.escape(says)) as caught:
         key.encrypt(b"key", b"place")
-    assert str(caught.value).startswith("aws-kms://arn:aws:kms:")
+    assert str(caught.value).startswith("GATEWAY_KEK_URI=aws-kms://arn:aws:kms:")
     assert type(caught.value) is kind
 
 
 def test_a_key_that_is_not_there(server: KmsServer) -> None:
-    with pytest.raises(Misconfigured, match="no such key"):
+    for setting in ("GATEWAY_KEK_URI", "GATEWAY_KEK_URI_PREVIOUS"):
+        with pytest.raises(Misconfigured, match=f"^{setting}={ABSENT}: AWS has no such key"):
+            load_kek(ABSENT, setting).encrypt(b"key", b"place")
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL_KMS", "AWS_ENDPOINT_URL"])
+@pytest.mark.parametrize(
+    "url", ["hunter2", "hunter2.example.com", "https://hunter2 b", "https://[hunter2"]
+)
+def test_an_endpoint_that_is_none(monkeypatch: pytest.MonkeyPatch, name: str, url: str) -> None:
+    for known, value in {**MADE_UP, name: url}.items():
+        monkeypatch.setenv(known, value)
+    with pytest.raises(Misconfigured, match="AWS_ENDPOINT_URL_KMS") as caught:
         load_kek(ABSENT).encrypt(b"key", b"place")
+    assert "hunter2" not in str(caught.value)
 
 
 def test_aws_learns_nothing_of_what_a_key_is_bound_to(server: KmsServer) -> None:

@@ -156,6 +156,45 @@ def test_without_a_token_it_says_so(stage: Stage) -> None:
         stage.key()
 
 
+@pytest.mark.parametrize("token", ["hvs.two\nlines", "hvs.a token", "hvs.töken", "\x00", " "])
+def test_a_token_that_can_be_none_is_told_by_its_setting(
+    stage: Stage, tmp_path: Path, token: str
+) -> None:
+    for name, value in (("VAULT_TOKEN", token), ("VAULT_TOKEN_FILE", str(tmp_path / "token"))):
+        (tmp_path / "token").write_text(token)
+        stage.environ = {**stage.environ, "VAULT_TOKEN": TOKEN, name: value}
+        with pytest.raises(Misconfigured, match=f"{name}\\b") as caught:
+            stage.key()
+        assert "hvs" not in str(caught.value)
+        del stage.environ[name]
+    assert stage.vault.requests == []
+
+
+@pytest.mark.parametrize("name", ["VAULT_CACERT", "VAULT_CAPATH"])
+def test_authorities_that_are_not_there_are_told_by_their_setting(stage: Stage, name: str) -> None:
+    del stage.environ["VAULT_CACERT"]
+    stage.environ[name] = "/nonexistent/ca"
+    with pytest.raises(Misconfigured, match=f"^{name}: "):
+        stage.key()
+
+
+def test_a_file_that_holds_no_authority_is_told_by_its_setting(
+    stage: Stage, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.pem"
+    broken.write_text("no certificate")
+    stage.environ["VAULT_CACERT"] = str(broken)
+    with pytest.raises(Misconfigured, match=r"^VAULT_CACERT: "):
+        stage.key()
+
+
+def test_authorities_that_go_away_are_told_by_their_setting(stage: Stage) -> None:
+    key = stage.key()
+    Path(stage.environ["VAULT_CACERT"]).unlink()
+    with pytest.raises(Misconfigured, match=r"^VAULT_CACERT: "):
+        key.encrypt(b"key", b"")
+
+
 def test_a_vault_that_nobody_vouches_for_gets_no_token(stage: Stage) -> None:
     del stage.environ["VAULT_CACERT"]
     with pytest.raises(KeyUnavailable, match="SSLError"):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import update
+from structlog.testing import capture_logs
 
 from contracts.errors import KeyDestroyed, KeyUnavailable, Tampered, UnknownKey
 from tests.token_vault.fakes import Clock, FakeKms, local
@@ -29,7 +30,7 @@ def other() -> FakeKms:
 
 def rotate_to(vault: Vault) -> rotation.Rewrapping:
     """Re-wrap everything; what the last batch said."""
-    return [rotation.Rewrapping(0, 0, []), *vault.rotation.rewrap()][-1]
+    return [rotation.Rewrapping(0, 0, [], {}), *vault.rotation.rewrap()][-1]
 
 
 def filled(vault: Vault, tenants: int = 3) -> dict[str, bytes]:
@@ -67,7 +68,7 @@ def test_every_key_moves_to_another_key_encryption_key(
         kek.current.uri,
         {kek.current.uri: 9, other.uri: 2},
     )
-    assert rotate_to(both) == (9, 9, [])
+    assert rotate_to(both) == (9, 9, [], {})
     assert both.rotation.wrapping().counts == {other.uri: 11}
     alone = Vault(keystore, other.keks())
     alone.check()
@@ -147,6 +148,107 @@ def test_a_changed_row_is_named_and_holds_nothing_up(
     assert (last.done, last.unreadable) == (7, ["tenant-data t1", "tenant-prf t1"])
 
 
+def leave(keystore: KeyStore, uri: str | None, *names: str, break_: bool = True) -> None:
+    """Keys of `names` are as one finds them after a rotation that could not open them."""
+    changes: dict[str, object] = {"kek": uri} | ({"wrapped": b"\x01" * 80} if break_ else {})
+    with keystore._transaction("write") as connection:
+        connection.execute(update(KEYS).where(KEYS.c.name.in_(names)).values(changes))
+
+
+@pytest.mark.parametrize("previous_is_set", [True, False])
+def test_what_is_broken_by_itself_is_named_and_stops_nobody(
+    keystore: KeyStore, kms: FakeKms, other: FakeKms, previous_is_set: bool
+) -> None:
+    """Left over from a rotation, whether or not the settings still name the key from before."""
+    filled(Vault(keystore, other.keks()))
+    leave(keystore, kms.uri, "t1")
+    vault = Vault(keystore, other.keks(kms.kek() if previous_is_set else None))
+    with capture_logs() as logged:
+        vault.check()
+        vault.create_tenant("new")
+        vault.check()
+    assert vault.broken() == ["tenant-data t1", "tenant-prf t1"]
+    assert [line["keys"] for line in logged] == [["tenant-data t1", "tenant-prf t1"]], "said once"
+
+
+def test_one_of_todays_that_is_broken_stops_nobody(keystore: KeyStore, kms: FakeKms) -> None:
+    filled(Vault(keystore, kms.keks()))
+    first = keystore.live(1)[0]
+    leave(keystore, kms.uri, first.name)
+    vault = Vault(keystore, kms.keks())
+    vault.create_tenant("new")
+    assert f"{first.kind} {first.name}" in vault.broken()
+
+
+def test_what_opens_with_neither_and_is_much_is_a_wrong_setting(
+    keystore: KeyStore, kms: FakeKms, other: FakeKms
+) -> None:
+    """The key from before was left out of the settings too early."""
+    filled(Vault(keystore, kms.keks()))
+    both = Vault(keystore, other.keks(kms.kek()))
+    both.create_tenant("new")
+    alone = Vault(keystore, other.keks())
+    for refuses in (alone.check, lambda: alone.create_tenant("newer"), alone.broken):
+        with pytest.raises(UnknownKey, match=rf"{kms.uri}.*GATEWAY_KEK_URI_PREVIOUS"):
+            refuses()
+    assert keystore.read("newer", ["tenant-data"]) == {}
+    both.check()
+
+
+def test_few_keys_that_nothing_opens_are_a_wrong_setting_where_no_other_opens(
+    keystore: KeyStore, kms: FakeKms, other: FakeKms
+) -> None:
+    Vault(keystore, kms.keks()).create_tenant("t0")
+    with pytest.raises(UnknownKey):
+        Vault(keystore, other.keks()).check()
+    leave(keystore, None, "t0", break_=False)
+    with pytest.raises(UnknownKey):
+        Vault(keystore, other.keks()).check()
+
+
+def test_todays_key_that_opens_none_of_its_own_is_refused(
+    keystore: KeyStore, kms: FakeKms, other: FakeKms
+) -> None:
+    """A keyring file that was lost and made anew, beside the one from before."""
+    filled(Vault(keystore, kms.keks()))
+    leave(keystore, other.uri, "t0", break_=False)
+    with pytest.raises(UnknownKey, match="GATEWAY_KEK_URI "):
+        Vault(keystore, other.keks(kms.kek())).check()
+
+
+def test_looking_costs_two_keys_where_all_is_well(
+    keystore: KeyStore, kms: FakeKms, other: FakeKms
+) -> None:
+    filled(Vault(keystore, kms.keks()), 20)
+    both = Vault(keystore, other.keks(kms.kek()))
+    both.create_tenant("new")
+    kms.calls = other.calls = 0
+    both.check()
+    assert (kms.calls, other.calls) == (1, 3), "with the proof that today's answers"
+
+
+def test_a_key_that_its_kms_does_not_open_now_holds_up_no_other(
+    keystore: KeyStore, kms: FakeKms, other: FakeKms
+) -> None:
+    """As Vault, which answers and does not open a version that is shut off."""
+
+    class Picky:
+        encrypt = kms.encrypt
+
+        def decrypt(self, ciphertext: bytes, associated_data: bytes) -> bytes:
+            if b"t1" in associated_data:
+                raise KeyUnavailable("kms://key: shut off")
+            return kms.decrypt(ciphertext, associated_data)
+
+    sealed = filled(Vault(keystore, kms.keks()))
+    both = Vault(keystore, other.keks(Kek(kms.uri, Picky)))
+    waits = {"tenant-data t1": "kms://key: shut off", "tenant-prf t1": "kms://key: shut off"}
+    assert rotate_to(both) == (7, 9, [], waits)
+    mended = Vault(keystore, other.keks(kms.kek()))
+    assert rotate_to(mended) == (2, 2, [], {})
+    assert opens(Vault(keystore, other.keks()), sealed)
+
+
 def test_interrupted_it_goes_on_where_it_stopped(
     keystore: KeyStore, kms: FakeKms, other: FakeKms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,14 +256,16 @@ def test_interrupted_it_goes_on_where_it_stopped(
     sealed = filled(Vault(keystore, kms.keks()))
     both = Vault(keystore, other.keks(kms.kek()))
     running = both.rotation.rewrap()
-    assert next(running) == (2, 9, [])
+    assert next(running) == (2, 9, [], {})
     running.close()
     assert opens(Vault(keystore, other.keks(kms.kek())), sealed)
     kms.away = True
+    assert len(rotate_to(both).waiting) == 7
+    kms.away, other.away = False, True
     with pytest.raises(KeyUnavailable):
         rotate_to(both)
-    kms.away = False
-    assert rotate_to(both) == (7, 7, [])
+    other.away = False
+    assert rotate_to(both) == (7, 7, [], {})
 
 
 def test_several_at_once_do_no_harm(

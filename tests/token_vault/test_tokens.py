@@ -1,5 +1,6 @@
 """The tokens of grants: sealed and bound, and every opening counted."""
 
+import threading
 import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -150,3 +151,28 @@ def test_counts_wait_for_a_store_that_is_away(
     openings.flush()
     assert sorted(ledger.counts().values()) == [1, 1]
     assert len(openings._counts) == 1, "minutes that are over and stored are let go"
+
+
+def test_an_opening_at_the_end_of_a_minute_is_not_lost(ledger: Ledger, clock: Clock) -> None:
+    """While it looks at the clock, the minute ends and is stored: told whole, a count that began
+    anew would be the smaller one.
+    """
+
+    def read() -> float:
+        now = clock()
+        if threading.current_thread() is not flushing and ends:
+            ends.pop()
+            clock.pass_s(60)
+            flushing.start()
+            flushing.join(0.3)
+        return now
+
+    ends: list[bool] = []
+    openings = Openings(ledger.put, clock=read)
+    flushing = threading.Thread(target=openings.flush)
+    openings.count("send", "acme", "gra_1")
+    ends.append(True)
+    openings.count("send", "acme", "gra_1")
+    flushing.join()
+    openings.flush()
+    assert list(ledger.counts().values()) == [2]

@@ -223,6 +223,43 @@ def test_another_process_stops_opening_when_its_cache_runs_out(
         elsewhere.tenant("acme")
 
 
+def test_a_destroyed_key_is_forgotten_though_its_bytes_could_not_be_scrubbed(
+    vault: Vault, keystore: KeyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy() -> None:
+        raise KeyUnavailable("key store: busy")
+
+    vault.create_tenant("acme")
+    vault.tenant("acme")
+    monkeypatch.setattr(keystore, "scrub", busy)
+    with pytest.raises(KeyUnavailable):
+        vault.destroy_tenant("acme")
+    with pytest.raises(KeyDestroyed):
+        vault.tenant("acme")
+
+
+def test_a_tenant_destroyed_while_its_keys_are_opened_is_not_kept(
+    keystore: KeyStore, kms: FakeKms
+) -> None:
+    vault = kms_vault(keystore, kms)
+    vault.create_tenant("acme")
+    kms.meanwhile = lambda: vault.destroy_tenant("acme")
+    vault.tenant("acme")
+    with pytest.raises(KeyDestroyed):
+        vault.tenant("acme")
+
+
+def test_a_day_destroyed_while_its_key_is_opened_is_not_kept(
+    keystore: KeyStore, kms: FakeKms
+) -> None:
+    vault, day = kms_vault(keystore, kms), date(2026, 11, 22)
+    sealer = vault.run_sealer(day)
+    kms.meanwhile = lambda: vault.destroy_day(day)
+    vault.run_opener(day, sealer.id, sealer.wrapped)
+    with pytest.raises(KeyDestroyed):
+        vault.run_opener(day, sealer.id, sealer.wrapped)
+
+
 def test_other_erasures_stand_in_the_same_journal(vault: Vault) -> None:
     vault.record_erasure("contact", "acme", "0f" * 16)
     vault.create_tenant("acme")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from storage.rotations import Rotations
 from tests.rig import Rig
 
 
@@ -13,3 +14,8 @@ def rig(database_url: str, tmp_path: Path) -> Iterator[Rig]:
     rig = Rig(database_url, tmp_path / "var")
     yield rig
     rig.close()
+
+
+@pytest.fixture
+def orders(rig: Rig) -> Rotations:
+    return Rotations(rig.database)

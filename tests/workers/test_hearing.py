@@ -68,7 +68,7 @@ class Stored:
 
 def test_what_was_heard_is_stored_once() -> None:
     stored = Stored()
-    for at in (T, T + H, T + 3 * H, T + H, T + 4 * H):
+    for at in (T, T + H, T + H + 999, T + 3 * H, T + H, T + 4 * H, T + 4 * H + 999):
         stored.hearing.note("con_a", at, breaks=False)
     stored.hearing.note("con_b", T, breaks=True)
     stored.hearing.flush()

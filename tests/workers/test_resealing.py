@@ -3,86 +3,28 @@
 import contextlib
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from contracts.connector import Item
-from contracts.errors import KeyDestroyed, KeyUnavailable, Tampered, UnknownKey
-from contracts.tokens import Secret
-from gateway.connecting import Connecting, ManualAccount
+from contracts.errors import UnknownKey
 from storage import resealing, schema
-from storage.connections import Connections
-from storage.erasing import Erasing
 from storage.leases import Leases
-from storage.resealing import Resealed, SealedRows
+from storage.resealing import SealedRows
 from storage.rotations import LEASE, Rotations
-from storage.sealed import SEALED, Sealed
+from storage.sealed import SEALED
 from tests.rig import Rig, text
-from tests.workers.sessions import put_session
-from token_vault import Purpose, TenantKeys, Vault, open_vault
+from tests.workers.resealed import (
+    contents,
+    populate,
+    resealer,
+    rows,
+    sealed_by,
+    settle,
+    state,
+)
+from token_vault import Purpose, TenantKeys, open_vault
 from workers.resealing import Resealer
-
-BROKEN = b'{"id":"10","messaging":[{"message":3}]}'
-
-
-@pytest.fixture
-def orders(rig: Rig) -> Rotations:
-    return Rotations(rig.database)
-
-
-def populate(rig: Rig, tenant: str, page: str, texts: int = 5) -> None:
-    """A connection with a token, messages and a parked item: something in every sealed column."""
-    connecting = Connecting(Connections(rig.database), rig.vault, ("facebook",))
-    connecting.add(ManualAccount(tenant, "facebook", page), Secret(f"token of {tenant}"))
-    rig.drain(rig.put(*(text(page, "7", f"{tenant} {n}") for n in range(texts))))
-    rig.drain(rig.put_items([Item("facebook", page, BROKEN.replace(b"10", page.encode()))]))
-    put_session(rig, tenant, f"session of {tenant}")
-
-
-def rows(rig: Rig, column: Sealed, tenant: str) -> list[Mapping[Any, Any]]:
-    """A tenant's rows of a sealed column."""
-    query = sa.select(column.table).where(column.table.c.tenant == tenant)
-    with rig.database.read() as connection:
-        return [*connection.execute(query.order_by(column.key)).mappings()]
-
-
-def contents(rig: Rig, tenant: str, vault: Vault | None = None) -> dict[str, list[bytes]]:
-    """Everything of a tenant, opened."""
-    keys = (vault or rig.vault).tenant(tenant)
-    return {
-        column.table.name: [
-            keys.open(Purpose(column.purpose), column.id_of(row), row["sealed"])
-            for row in rows(rig, column, tenant)
-            if row["sealed"]
-        ]
-        for column in SEALED
-    }
-
-
-def sealed_by(rig: Rig, tenant: str) -> set[bytes]:
-    """The keys that have sealed something of a tenant."""
-    every = [row["sealed"] for column in SEALED for row in rows(rig, column, tenant)]
-    return {value[:5] for value in every if value}
-
-
-def settle(rig: Rig) -> None:
-    """Let the time pass after which nobody seals with an old key."""
-    with rig.database.write() as connection:
-        connection.execute(sa.update(schema.rotations).values(settled_ms=0))
-
-
-def resealer(rig: Rig) -> Resealer:
-    """Another worker's."""
-    leases = Leases(rig.database, seconds=rig.settings.lease_seconds)
-    return Resealer(Rotations(rig.database), SealedRows(rig.database), leases, rig.vault)
-
-
-def state(orders: Rotations, tenant: str = "acme") -> str:
-    found = orders.get(tenant)
-    return found.state if found else "never"
 
 
 def test_everything_of_a_tenant_moves_to_its_new_key(rig: Rig, orders: Rotations) -> None:
@@ -181,7 +123,8 @@ def test_the_lease_is_kept_while_the_keys_of_many_tenants_are_opened(
     for tenant, page in pages.items():
         rig.connect(tenant, page)
     orders.order(pages)
-    one = Resealer(orders, SealedRows(rig.database), Leases(rig.database, seconds=1), rig.vault)
+    leases = Leases(rig.database, seconds=1)
+    one = Resealer(orders, SealedRows(rig.database), leases, rig.vault, rig.parts.openings)
     slow = rig.vault.tenant
     intruder = Leases(rig.database)
 
@@ -193,23 +136,6 @@ def test_the_lease_is_kept_while_the_keys_of_many_tenants_are_opened(
     monkeypatch.setattr(rig.vault, "tenant", opened)
     one.run()
     assert dict(orders.states()) == {"settling": 5}
-
-
-def test_a_row_that_came_back_from_a_backup_is_saved_from_retiring(
-    rig: Rig, orders: Rotations
-) -> None:
-    populate(rig, "acme", "10")
-    [old] = rows(rig, SEALED[2], "acme")
-    orders.order(["acme"])
-    rig.parts.resealer.run()
-    settle(rig)
-    rig.parts.resealer.run()
-    with rig.database.write() as connection:
-        connection.execute(sa.update(schema.connections).values(sealed=old["sealed"]))
-    orders.order_retiring(["acme"])
-    rig.parts.resealer.run()
-    assert state(orders) == "retired"
-    assert contents(rig, "acme")["connections"]
 
 
 def test_killed_at_any_commit_it_goes_on(
@@ -280,69 +206,6 @@ def test_stopped_it_skips_nothing(
     assert sealed_by(rig, "acme") == {rig.vault.rotation.sealing("acme")}
 
 
-def test_a_row_that_changed_meanwhile_is_not_overwritten(rig: Rig, orders: Rotations) -> None:
-    """An erasure, a refreshed token: the old bytes are compared."""
-    populate(rig, "acme", "10")
-    column, [row] = SEALED[3], rows(rig, SEALED[3], "acme")
-    lease = Leases(rig.database).take_new(LEASE, "all")
-    orders.order(["acme"])
-    assert lease is not None
-    orders.change(lease, ["acme"], state="sealing", sealing=b"\x01abcd")
-    begun = orders.begin_round(lease)
-    assert begun is not None
-    changed = [Resealed(row["id"], b"what it was before", b"late")]
-    store = SealedRows(rig.database)
-    assert store.put(column, changed, begun, lease) == 0
-    with rig.database.write() as connection:
-        connection.execute(sa.update(schema.grants).values(sealed=b""))
-    assert store.old(column, begun.id, None, row["id"]) == [], "blank stays blank"
-    assert store.put(column, [Resealed(row["id"], row["sealed"], b"late")], begun, lease) == 0
-    assert rows(rig, column, "acme")[0]["sealed"] == b""
-    Leases(rig.database).remove(lease)
-
-
-def test_erased_rows_stay_blank(rig: Rig, orders: Rotations) -> None:
-    populate(rig, "acme", "10")
-    Erasing(rig.database).tenant("acme")
-    orders.order(["acme"])
-    rig.parts.resealer.run()
-    assert state(orders) == "settling"
-    every = [row["sealed"] for n in (0, 3) for row in rows(rig, SEALED[n], "acme")]
-    assert {value or b"" for value in every} == {b""}
-
-
-def test_a_tenant_that_is_destroyed_ends_its_rotation(rig: Rig, orders: Rotations) -> None:
-    populate(rig, "acme", "10")
-    populate(rig, "beta", "20")
-    orders.order(["acme", "beta", "nobody"])
-    rig.vault.destroy_tenant("acme")
-    rig.parts.resealer.run()
-    assert dict(orders.states()) == {"ended": 2, "settling": 1}
-    ended = orders.get("acme"), orders.get("nobody")
-    assert [one.detail for one in ended if one] == ["key-destroyed", "unknown-key"]
-    assert len(sealed_by(rig, "beta")) == 1
-    with pytest.raises(KeyDestroyed):
-        rig.vault.tenant("acme")
-
-
-def test_what_does_not_open_is_counted_and_left(rig: Rig, orders: Rotations) -> None:
-    populate(rig, "acme", "10")
-    [row] = rows(rig, SEALED[2], "acme")
-    broken = row["sealed"][:-1] + bytes([row["sealed"][-1] ^ 1])
-    with rig.database.write() as connection:
-        connection.execute(sa.update(schema.connections).values(sealed=broken))
-    orders.order(["acme"])
-    rig.parts.resealer.run()
-    settle(rig)
-    rig.parts.resealer.run()
-    done = orders.last_round()
-    assert done is not None
-    assert (state(orders), done.unreadable) == ("done", 1)
-    assert rows(rig, SEALED[2], "acme")[0]["sealed"] == broken
-    with pytest.raises(Tampered):
-        rig.vault.tenant("acme").open(Purpose.CONNECTION, row["id"].encode(), broken)
-
-
 def test_a_worker_with_old_keys_at_hand_reseals_with_the_new_one(
     rig: Rig, orders: Rotations
 ) -> None:
@@ -356,7 +219,8 @@ def test_a_worker_with_old_keys_at_hand_reseals_with_the_new_one(
     one._renew_keys(lease)
     Leases(rig.database).remove(lease)
     leases = Leases(rig.database)
-    Resealer(orders, SealedRows(rig.database), leases, elsewhere).run()
+    store = SealedRows(rig.database)
+    Resealer(orders, store, leases, elsewhere, rig.parts.openings).run()
     assert sealed_by(rig, "acme") == {rig.vault.rotation.sealing("acme")}
     elsewhere.close()
 
@@ -385,24 +249,6 @@ def test_ordering_again_under_way_changes_nothing(rig: Rig, orders: Rotations) -
     assert orders.order(["acme"]) == 1
     rig.parts.resealer.run()
     assert sealed_by(rig, "acme") == {rig.vault.rotation.sealing("acme")} != {first}
-
-
-def test_keys_away_hold_it_up_and_lose_nothing(rig: Rig, orders: Rotations) -> None:
-    class Away:
-        """A key store that does not answer."""
-
-        def __getattr__(self, name: str) -> Any:
-            raise KeyUnavailable("the key store does not answer")
-
-    populate(rig, "acme", "10")
-    orders.order(["acme"])
-    store = rig.vault.rotation._store
-    rig.vault.rotation._store = Away()  # type: ignore[assignment]
-    with pytest.raises(KeyUnavailable):
-        rig.parts.resealer.run()
-    rig.vault.rotation._store = store
-    rig.parts.resealer.run()
-    assert state(orders) == "settling"
 
 
 def test_writers_beside_it_lose_nothing(

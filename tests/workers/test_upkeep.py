@@ -9,6 +9,8 @@ from structlog.testing import capture_logs
 
 from contracts.tokens import Opening
 from storage import partitions
+from storage.connect_sessions import ConnectSessions, Session
+from storage.connecting_schema import connect_sessions
 from storage.database import now_ms
 from storage.openings import MINUTE_MS, TokenOpenings
 from storage.partitions import DAY_MS
@@ -76,3 +78,12 @@ def test_who_opened_tokens_is_kept_for_a_year(rig: Rig) -> None:
     openings.put([one._replace(minute=minute - day * 1440) for day in days])
     rig.parts.upkeep.run()
     assert [row.minute for row in openings.of_grants(["gra_1"])] == [minute - 364 * 1440]
+
+
+def test_connect_sessions_go_when_their_time_is_over(rig: Rig) -> None:
+    sessions, now = ConnectSessions(rig.database), now_ms()
+    for name, until in (("old", now - 1), ("young", now + 60_000)):
+        sessions.add(Session(name, "acme", "B", "facebook", "meta", [], None, None, 1, until))
+    rig.parts.upkeep.run()
+    with rig.database.read() as connection:
+        assert [*connection.scalars(sa.select(connect_sessions.c.id))] == ["young"]

@@ -10,6 +10,8 @@ from token_vault.kek.kms import Attended, Enveloped
 from token_vault.kek.local import open_keyring
 from token_vault.keysets import Aead
 
+SETTING: Final = "GATEWAY_KEK_URI"
+
 
 class Kind(NamedTuple):
     """A kind of key-encryption key: how its URI reads, and what opens what follows the scheme."""
@@ -69,13 +71,16 @@ KINDS: Final[Mapping[str, Kind]] = {
 """By scheme. An AWS key is named by its ARN: an alias may be pointed at another key."""
 
 
-def check_uri(uri: str) -> None:
-    """Raises `Misconfigured` for what names no key, and says what does; asks nobody."""
-    _kind(uri)
+def check_uri(uri: str, setting: str = SETTING) -> None:
+    """Raises `Misconfigured` for what names no key, and says what does; asks nobody. `setting` is
+    what it says the URI was taken from.
+    """
+    _kind(uri, setting)
 
 
-def load_kek(uri: str) -> Aead:
+def load_kek(uri: str, setting: str = SETTING) -> Aead:
     """The key-encryption key that `uri` names; the file of `local:PATH` is made on first use.
+    Errors of a KMS begin with `setting`, from which the URI was taken.
 
     A KMS is asked, and its library loaded, when the key is used: from then on any use may raise
     `KeyUnavailable` while the KMS is away, locked or refuses the gateway, and `Misconfigured` when
@@ -83,16 +88,16 @@ def load_kek(uri: str) -> Aead:
     what was changed. Raises `Misconfigured` for a URI that names no key, and for a keyring file
     that is no keyset, cannot be read, or may be read by others.
     """
-    kind, rest = _kind(uri)
+    kind, rest = _kind(uri, setting)
     if kind is KINDS["local:"]:
         return kind.open(rest)
-    return Enveloped(Attended(uri, lambda: kind.open(rest)))
+    return Enveloped(Attended(f"{setting}={uri}", lambda: kind.open(rest)))
 
 
-def _kind(uri: str) -> tuple[Kind, str]:
+def _kind(uri: str, setting: str) -> tuple[Kind, str]:
     for scheme, kind in KINDS.items():
         rest = uri.removeprefix(scheme)
         if uri.startswith(scheme) and kind.pattern.fullmatch(rest):
             return kind, rest
     known = ", ".join(kind.form for kind in KINDS.values())
-    raise Misconfigured(f"GATEWAY_KEK_URI: names no key; known are: {known}")
+    raise Misconfigured(f"{setting}: names no key; known are: {known}")

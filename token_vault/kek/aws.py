@@ -20,6 +20,7 @@ from token_vault.keysets import Aead
 SCHEME: Final = "aws-kms://"
 _DENIED: Final = "access denied: the key's policy must allow the role kms:Encrypt and kms:Decrypt"
 _STRANGER: Final = "AWS does not accept the gateway's credentials: renew them"
+_NO_URL: Final = "AWS_ENDPOINT_URL_KMS (or AWS_ENDPOINT_URL) is no URL such as https://HOST"
 _OTHER_KEY: Final = "another key wrapped this, or it was changed"
 _NO_CREDENTIALS: Final = (
     "no AWS credentials: give the process a role, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -35,11 +36,8 @@ ANSWERS: Final[Answers] = {
     "InvalidClientTokenId": (KeyUnavailable, _STRANGER),
     "InvalidSignatureException": (KeyUnavailable, _STRANGER),
     "UnrecognizedClientException": (KeyUnavailable, _STRANGER),
-    "NotFoundException": (Misconfigured, "GATEWAY_KEK_URI: AWS has no such key"),
-    "InvalidKeyUsageException": (
-        Misconfigured,
-        "GATEWAY_KEK_URI: not a symmetric key for encryption",
-    ),
+    "NotFoundException": (Misconfigured, "AWS has no such key"),
+    "InvalidKeyUsageException": (Misconfigured, "not a symmetric key for encryption"),
     "IncorrectKeyException": (UnknownKey, _OTHER_KEY),
     "InvalidCiphertextException": (UnknownKey, _OTHER_KEY),
 }
@@ -54,8 +52,8 @@ _BOUNDED: Final = Config(
 def open_key(arn: str) -> Aead:
     """The key of this ARN, with the credentials that boto3 finds (environment, shared files, role).
 
-    `AWS_ENDPOINT_URL_KMS` is heeded, as by every AWS SDK. Raises `Misconfigured` without
-    credentials: a client made without any would never look for them again.
+    `AWS_ENDPOINT_URL_KMS` is heeded, as by every AWS SDK. Raises `Misconfigured` when that is no
+    URL, and without credentials: a client made without any would never look for them again.
     """
     try:
         session = boto3.session.Session(region_name=arn.split(":")[3])
@@ -64,6 +62,8 @@ def open_key(arn: str) -> Aead:
         client = session.client("kms", config=_BOUNDED)
     except BotoCoreError as error:
         raise explain(error) from None
+    except ValueError:  # botocore.endpoint: "Invalid endpoint", which it quotes
+        raise Misconfigured(_NO_URL) from None
     uri = SCHEME + arn
     key = awskms.new_client(boto3_client=client, key_uri=uri).get_aead(uri)
     return Answering(key, (BotoCoreError,), explain)

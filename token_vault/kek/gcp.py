@@ -33,7 +33,7 @@ ANSWERS: Final[Answers] = {
         KeyUnavailable,
         "the key's version is disabled or about to be destroyed: enable or restore it",
     ),
-    "NotFound": (Misconfigured, "GATEWAY_KEK_URI: Google has no such key"),
+    "NotFound": (Misconfigured, "Google has no such key"),
     "InvalidArgument": (UnknownKey, "another key wrapped this, or it was changed"),
 }
 """Classes of `google.api_core.exceptions` (their codes: google.rpc.Code)."""

@@ -81,10 +81,12 @@ class Attended:
     """
 
     def __init__(
-        self, uri: str, load: Callable[[], Aead], clock: Callable[[], float] = time.monotonic
+        self, name: str, load: Callable[[], Aead], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`load` connects; it is called on first use, again after it failed. `clock`: seconds."""
-        self._uri = uri
+        """`name` is what errors begin with. `load` connects; it is called on first use, again
+        after it failed. `clock`: seconds.
+        """
+        self._name = name
         self._load = load
         self._clock = clock
         self._key: Aead | None = None
@@ -134,7 +136,7 @@ class Attended:
         return answer
 
     def _named(self, error: E) -> E:
-        return type(error)(f"{self._uri}: {error}")
+        return type(error)(f"{self._name}: {error}")
 
     def _is_away(self, error: E) -> E:
         if str(error) != str(self._away):
@@ -146,7 +148,7 @@ class Attended:
     def _is_back(self) -> None:
         if self._away is not None:
             self._away = None
-            log.info("kek.back", key=self._uri)
+            log.info("kek.back", key=self._name)
 
 
 class Answering:

@@ -30,7 +30,9 @@ def store(built: Parts) -> Iterator[Finding]:
         advice = "set GATEWAY_KEYSTORE_URL: destroyed keys must not live on in its backups"
         yield fault("key store", "it is the main database", advice)
     days = {day for day, destroyed in built.vault.days() if not destroyed}
-    built.vault.check()
+    if broken := built.vault.broken():
+        text = f"{len(broken)} of the keys tried do not open: {', '.join(broken)}"
+        yield fault("key store", text, "was the key store changed, or restored from an older copy?")
     today = datetime.now(UTC).date()
     if today not in days:
         yield fault("key store", "no key for today's deliveries", "gateway db upgrade")

@@ -27,6 +27,8 @@ def _more_of_connections_and_grants() -> None:
         "SELECT 'reconcile', id, 0, 0, '' FROM connections "
         "WHERE status IN ('needs_reauth', 'degraded')"
     )
+    noticed = sa.Column("noticed", sa.Text(), nullable=False, server_default="")
+    op.add_column("connections", noticed)
     op.add_column("grants", sa.Column("declined", sa.JSON(), nullable=False, server_default="[]"))
     op.add_column("grants", sa.Column("person", sa.LargeBinary(length=16), nullable=True))
     op.create_index("ix_grants_person", "grants", ["person"], unique=False)
@@ -130,6 +132,7 @@ def _revoking() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_revocations"),
     )
     op.create_index("ix_revocations_connection", "revocations", ["connection"], unique=False)
+    op.create_index("ix_revocations_state", "revocations", ["state"], unique=False)
     op.create_table(
         "signals",
         sa.Column("id", sa.Text(), nullable=False),
@@ -140,6 +143,8 @@ def _revoking() -> None:
         sa.Column("code", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("detail", sa.Text(), server_default="", nullable=False),
+        sa.Column("ended", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.Column("received_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("finished_at_ms", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_signals"),

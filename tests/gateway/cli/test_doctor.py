@@ -108,6 +108,20 @@ def test_the_database_being_away_is_a_fault_and_no_end(
     assert _found(ran.json, "disk") == ["ok"]
 
 
+def test_a_key_that_does_not_open_is_a_fault_that_names_it(rig: Rig, gateway: Gateway) -> None:
+    rig.connect("acme", "42")
+    with rig.vault.rotation._store._transaction("write") as connection:
+        connection.exec_driver_sql(
+            "UPDATE keys SET version = 7, kek = 'local:gone' WHERE kind = 'tenant-data'"
+        )
+    gateway("db", "upgrade")
+    found = _levels(_environ(rig))["key store"]
+    assert [(one.level, "tenant-data acme" in one.detail) for one in found] == [
+        ("fault", True),
+        ("ok", False),
+    ]
+
+
 def test_providers_say_what_is_missing_or_over(rig: Rig) -> None:
     off = _levels({**_environ(rig), "META_APP_SECRET": ""})["facebook"]
     assert [(one.level, "META_APP_SECRET" in one.advice) for one in off] == [("warn", True)]
@@ -116,6 +130,16 @@ def test_providers_say_what_is_missing_or_over(rig: Rig) -> None:
 def test_a_login_that_is_off_says_what_it_lacks(rig: Rig) -> None:
     (finding,) = _levels(_environ(rig))["login google"]
     assert (finding.level, "GOOGLE_CLIENT_ID" in finding.advice) == ("warn", True)
+
+
+def test_a_login_that_is_on_says_what_to_register(rig: Rig) -> None:
+    on = {"INSTAGRAM_APP_ID": "1", "INSTAGRAM_APP_SECRET": "s"}
+    (finding,) = _levels(_environ(rig, **on))["login instagram"]
+    assert finding.level == "ok"
+    assert "/oauth/instagram/callback" in finding.detail
+
+
+def test_a_version_that_is_over_is_said(rig: Rig) -> None:
     assert [one.level for one in _levels(_environ(rig))["facebook"]] == ["ok"]
     over = _levels(_environ(rig, META_GRAPH_VERSION="v18.0"))["facebook"]
     assert [(one.level, "v18.0 ended" in one.detail) for one in over] == [("warn", True)]
@@ -129,6 +153,24 @@ def test_an_address_must_be_https_for_providers(rig: Rig) -> None:
     secure = _levels(_environ(rig, GATEWAY_PUBLIC_URL="https://gateway.invalid"))
     assert secure["public address"][0].level == "ok"
     assert secure["robots.txt"][0].level == "warn"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"GATEWAY_PUBLIC_URL": "https://gateway.example"}, ("warn", "GATEWAY_RETURN_URLS")),
+        ({}, ("warn", "no privacy policy")),
+        (
+            {"GATEWAY_POLICY_URL": "https://crm.example/privacy", "GATEWAY_POLICY_VERSION": "7"},
+            ("ok", "version 7"),
+        ),
+    ],
+)
+def test_connect_pages_need_a_way_back_and_a_policy(
+    rig: Rig, more: dict[str, str], said: tuple[str, str]
+) -> None:
+    (found,) = _levels({**_environ(rig), **more})["connect pages"]
+    assert (found.level, said[1] in found.detail) == (said[0], True)
 
 
 def test_robots_must_let_providers_deliver(rig: Rig, site: tuple[str, bool]) -> None:

@@ -8,7 +8,10 @@ import sqlalchemy as sa
 from storage import schema
 from storage.rotations import Rotations
 from tests.gateway.cli.conftest import Gateway
+from tests.kms.transit import TOKEN, VaultServer, certificate
+from tests.processes import free_port
 from tests.rig import Rig, text
+from token_vault import Kek, Keks, load_kek
 
 
 @pytest.fixture
@@ -84,6 +87,91 @@ def test_data_keys_are_rotated_by_workers(rig: Rig, gateway: Gateway) -> None:
     assert Rotations(rig.database).states() == {"retired": 2}
     assert gateway("connections", "list", "--json").json[0]["account"] == "42"
     assert rig.texts() == ["hello", "hello"]
+
+
+def test_retiring_says_what_is_not_ready_and_ends_with_1(rig: Rig, gateway: Gateway) -> None:
+    def retire(*whose: str) -> tuple[int, str]:
+        ran = gateway("vault", "rotate", "--retire", *(whose or ["--all-tenants"]))
+        return ran.code, ran.err
+
+    for tenant, page in (("acme", "42"), ("beta", "43")):
+        rig.connect(tenant, page)
+    for whose in ((), ("--tenant", "acme")):
+        code, said = retire(*whose)
+        assert (code, "Nothing could be retired" in said) == (1, True)
+    gateway("vault", "rotate", "--tenant", "acme")
+    rig.parts.resealer.run()
+    code, said = retire()
+    assert (code, "1 tenant not everything" in said, "(1 settling)" in said) == (1, True, True)
+    assert "Ordered" not in said
+    with rig.database.write() as connection:
+        connection.execute(sa.update(schema.rotations).values(settled_ms=0))
+    rig.parts.resealer.run()
+    gateway("vault", "rotate", "--tenant", "beta")
+    code, said = retire()
+    assert (code, "Ordered for 1 tenant;" in said, "(1 ordered)" in said) == (1, True, True)
+    code, said = retire("--tenant", "acme")
+    assert (code, "ordered before" in said) == (0, True)
+    code, said = retire("--tenant", "beta")
+    assert (code, "(1 ordered)" in said) == (1, True)
+    rig.parts.resealer.run()
+    assert Rotations(rig.database).states() == {"retired": 1, "settling": 1}
+
+
+def test_ordering_says_what_is_under_way_already(rig: Rig, gateway: Gateway) -> None:
+    assert "no tenant that has keys" in gateway("vault", "rotate", "--all-tenants").err
+    for tenant, page in (("acme", "42"), ("beta", "43")):
+        rig.connect(tenant, page)
+    gateway("vault", "rotate", "--tenant", "acme")
+    ran = gateway("vault", "rotate", "--all-tenants")
+    assert (ran.code, "Ordered for 1 tenant;" in ran.err) == (0, True)
+    assert "Under way already for 1 tenant." in ran.err
+
+
+def test_status_says_why_tenants_are_held_or_ended(rig: Rig, gateway: Gateway) -> None:
+    for tenant, page in (("acme", "42"), ("beta", "43"), ("gone", "44")):
+        rig.connect(tenant, page)
+    gateway("vault", "rotate", "--all-tenants")
+    rig.vault.destroy_tenant("gone")
+    store = rig.vault.rotation._store
+    with store._transaction("write") as connection:
+        connection.exec_driver_sql(
+            "UPDATE keys SET version = 7 WHERE kind = 'tenant-data' AND name = 'acme'"
+        )
+    rig.parts.resealer.run()
+    found = gateway("vault", "status", "--json").json
+    assert found["tenants"] == {"held": 1, "settling": 1, "ended": 1}
+    told = [(one["tenant"], one["state"], one["why"]) for one in found["reasons"]]
+    assert told == [("acme", "held", "tampered"), ("gone", "ended", "key-destroyed")]
+    assert found["reasons"][0]["held_when"] == "ordered"
+    shown = gateway("vault", "status").out
+    for words in ("wait for keys that do not open", "tampered", "key-destroyed", "acme"):
+        assert words in shown
+    code = gateway("vault", "rotate", "--retire", "--all-tenants").code
+    assert code == 1
+
+
+def test_a_key_that_does_not_open_now_is_named_with_what_its_kms_says(
+    rig: Rig, tmp_path: Path, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.connect("acme", "42")
+    monkeypatch.setenv("VAULT_CACERT", str(certificate(tmp_path)))
+    monkeypatch.setenv("VAULT_TOKEN", TOKEN)
+    server = VaultServer(tmp_path, free_port())
+    server.transit.create("kek")
+    server.start()
+    uri, store = server.uri("kek"), rig.vault.rotation._store
+    row = store.read("acme", ["tenant-data"])["tenant-data"]
+    theirs = Keks(Kek(uri, lambda: load_kek(uri)))
+    store.replace([theirs.wrap(row._replace(version=2), rig.vault._keks.unwrap(row))])
+    server.stop()
+    monkeypatch.setenv("GATEWAY_KEK_URI_PREVIOUS", uri)
+    ran = gateway("vault", "rotate", "--kek")
+    assert (ran.code, "0 keys re-wrapped" in ran.err) == (1, True)
+    assert f"Not now: tenant-data acme: GATEWAY_KEK_URI_PREVIOUS={uri}: the KMS does" in ran.err
+    server.start()
+    assert gateway("vault", "rotate", "--kek").code == 0
+    server.stop()
 
 
 def test_unknown_and_destroyed_tenants_are_refused(rig: Rig, gateway: Gateway) -> None:

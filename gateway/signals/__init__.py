@@ -1,0 +1,1 @@
+"""Where providers tell of consents: Meta's callbacks, Google's security events, and their page."""
