@@ -60,6 +60,11 @@ ALLOWED: Final = (
         "a person's own browser gets what proves it is the one, and whoever made the link its URL",
     ),
     Allowed(
+        "answer 400",
+        ".* link",
+        "a browser whose answer is refused is led back to the link that it has the cookie of",
+    ),
+    Allowed(
         r"answer 200|table connect_sessions|file var/gateway\.db(-wal)?",
         "business name|return URL",
         "a connect session has the tenant's name and the CRM's own address in clear",
