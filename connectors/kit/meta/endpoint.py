@@ -5,7 +5,7 @@ Source: https://developers.facebook.com/docs/graph-api/webhooks/getting-started.
 
 import hmac
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import ClassVar, Final
 
@@ -21,6 +21,9 @@ from contracts.messages import clean_text
 
 PROVIDERS: Final = {"page": "facebook"}
 """A delivery's `object` → the provider whose connector reads its entries."""
+
+_OF_PEOPLE: Final = ("permissions", "user")
+"""Objects whose entries are about a person's consent, and whose items have that person as route."""
 
 _MOST_ENTRIES: Final = 10_000
 """Meta sends at most 1,000 updates in one POST."""
@@ -38,8 +41,16 @@ class _Head(msgspec.Struct):
     id: Id
 
 
+class _Person(msgspec.Struct):
+    """Of an entry about a person: `uid` says who, and `id` may be "0"."""
+
+    uid: Id = ""
+    id: Id = ""
+
+
 _envelope: Final = msgspec.json.Decoder(_Envelope)
 _head: Final = msgspec.json.Decoder(_Head)
+_person: Final = msgspec.json.Decoder(_Person)
 
 
 class MetaEndpoint(Endpoint):
@@ -69,7 +80,8 @@ class MetaEndpoint(Endpoint):
         kind, entries = _decoded(delivery.body) or _cut(delivery.body)
         if len(entries) > _MOST_ENTRIES:
             raise MalformedDelivery("too many entries")
-        return _items(PROVIDERS.get(kind) or f"meta.{_as_name(kind)}", entries)
+        about = _whose if kind in _OF_PEOPLE else _account
+        return _items(PROVIDERS.get(kind) or f"meta.{_as_name(kind)}", entries, about)
 
 
 def _decoded(body: bytes) -> tuple[str, list[bytes]] | None:
@@ -108,12 +120,21 @@ def _as_name(kind: str) -> str:
     return _NOT_A_NAME.sub("_", kind.lower())[:40]
 
 
-def _items(provider: str, entries: Iterable[bytes]) -> list[Item]:
+def _account(raw: bytes) -> Id:
+    return _head.decode(raw).id
+
+
+def _whose(raw: bytes) -> Id:
+    found = _person.decode(raw)
+    return found.uid or found.id
+
+
+def _items(provider: str, entries: Iterable[bytes], about: Callable[[bytes], Id]) -> list[Item]:
     parts: list[tuple[str, list[bytes]]] = []
     readable: dict[str, list[bytes]] = {}
     for raw in entries:
         try:
-            route = _route(_head.decode(raw).id)
+            route = _route(about(raw))
         except UNREADABLE:  # an item of its own: it must not spoil others of its account
             broken = _found_route(raw)
             parts.append((broken, [raw]))
