@@ -8,6 +8,7 @@ import msgspec
 from connectors.facebook import Facebook
 from connectors.gmail import Gmail
 from connectors.google_calendar import GoogleCalendar
+from connectors.instagram import Instagram
 from connectors.kit.google.login import GoogleLogin
 from connectors.kit.google.security_events import SecurityEvents
 from connectors.kit.google.settings import GoogleSettings
@@ -15,11 +16,12 @@ from connectors.kit.instagram.login import InstagramLogin
 from connectors.kit.instagram.settings import InstagramSettings
 from connectors.kit.meta.endpoint import MetaEndpoint
 from connectors.kit.meta.login import MetaLogin
-from connectors.kit.meta.settings import MetaSettings
+from connectors.kit.meta.settings import MetaApps, MetaSettings
 from connectors.kit.meta.signed_request import SignedRequests
 from contracts.connector import Connector, Endpoint, Provider, Receives
 from contracts.login import OAuthLogin
 from contracts.settings import load
+from contracts.tokens import Secret
 
 
 class LoginLine(msgspec.Struct, frozen=True):
@@ -34,6 +36,12 @@ class LoginLine(msgspec.Struct, frozen=True):
 
 PROVIDERS: Final = (
     Provider(connector=Facebook, settings=MetaSettings, endpoint=MetaEndpoint),
+    Provider(
+        connector=Instagram,
+        settings=MetaApps,
+        endpoint=MetaEndpoint,
+        one_of=("META_APP_SECRET", "INSTAGRAM_APP_SECRET"),
+    ),
     Provider(connector=GoogleCalendar, settings=GoogleSettings),
     Provider(connector=Gmail, settings=GoogleSettings),
 )
@@ -72,18 +80,20 @@ class Registry(msgspec.Struct, frozen=True):
 
 def build(environ: Mapping[str, str], providers: Sequence[Provider] = PROVIDERS) -> Registry:
     """Raises `Misconfigured` for a setting that is there and wrong."""
-    endpoints: dict[Any, Endpoint] = {}
+    endpoints: dict[type[Endpoint], Endpoint] = {}
     connectors: dict[str, Connector] = {}
     off: dict[str, str] = {}
     for provider in providers:
         name = provider.connector.name
-        if missing := _missing(provider.settings, environ):
+        if missing := _missing(provider.settings, environ, one_of=provider.one_of):
             off[name] = missing
             continue
         settings = load(provider.settings, environ)
         connectors[name] = provider.connector(settings)
         if provider.endpoint is not None and provider.endpoint not in endpoints:
-            endpoints[provider.endpoint] = provider.endpoint(settings)
+            own = provider.endpoint.own_settings
+            endpoint = provider.endpoint(load(own, environ) if own else settings)
+            endpoints[provider.endpoint] = endpoint
     by_path = {endpoint.path: endpoint for endpoint in endpoints.values()}
     logins, logins_off = _logins(environ)
     return Registry(
@@ -98,12 +108,12 @@ def build(environ: Mapping[str, str], providers: Sequence[Provider] = PROVIDERS)
 
 
 def _signed_requests(environ: Mapping[str, str]) -> SignedRequests:
-    apps: dict[str, type[MetaSettings] | type[InstagramSettings]] = {
-        "meta": MetaSettings,
-        "instagram": InstagramSettings,
-    }
-    on = {name: load(app, environ) for name, app in apps.items() if not _missing(app, environ)}
-    return SignedRequests({name: [s for _, s in app.secrets] for name, app in on.items()})
+    """With the secrets that sign deliveries, by the login of their app."""
+    found: dict[str, list[Secret]] = {}
+    if not _missing(MetaApps, environ):
+        for name, secret in load(MetaApps, environ).secrets:
+            found.setdefault(name.partition("-")[0], []).append(secret)
+    return SignedRequests(found)
 
 
 def _security_events(environ: Mapping[str, str]) -> SecurityEvents | None:
@@ -124,10 +134,19 @@ def _logins(environ: Mapping[str, str]) -> tuple[dict[str, OAuthLogin], dict[str
 
 
 def _missing(
-    settings: type[msgspec.Struct], environ: Mapping[str, str], needs: Sequence[str] = ()
+    settings: type[msgspec.Struct],
+    environ: Mapping[str, str],
+    needs: Sequence[str] = (),
+    one_of: Sequence[str] = (),
 ) -> str | None:
     required = [f.encode_name for f in msgspec.structs.fields(settings) if f.required]
     for name in (*required, *needs):
-        if not (environ.get(name) or environ.get(f"{name}_FILE")):
+        if not _is_set(name, environ):
             return name
+    if one_of and not any(_is_set(name, environ) for name in one_of):
+        return " or ".join(one_of)
     return None
+
+
+def _is_set(name: str, environ: Mapping[str, str]) -> bool:
+    return bool(environ.get(name) or environ.get(f"{name}_FILE"))

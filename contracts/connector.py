@@ -49,6 +49,12 @@ class Endpoint(ABC):
     """One callback URL, `/webhooks/{path}`; it may serve several connectors."""
 
     path: ClassVar[str]
+    own_settings: ClassVar[type[msgspec.Struct] | None] = None
+    """What it is built from, where its providers' settings differ; None: from the provider's."""
+
+    @abstractmethod
+    def __init__(self, settings: Any) -> None:
+        """`settings`: the struct that `own_settings` names, or the registry line."""
 
     @abstractmethod
     def handshake(self, query: Mapping[str, str]) -> str:
@@ -156,11 +162,12 @@ class Provider(msgspec.Struct, frozen=True):
     """A registry line: how to build a provider from the environment.
 
     `settings` is a struct of the provider's own (see `contracts.settings.load`); without its
-    required values the provider is off. `connector` and `endpoint` are called with it. Providers
-    that name the same `endpoint` share one instance of it; one whose connector does not receive
-    has none.
+    required values, and one of `one_of`, the provider is off. `connector` and `endpoint` are called
+    with it, the endpoint with its own struct if it has one. Providers that name the same `endpoint`
+    share one instance of it; one whose connector does not receive has none.
     """
 
     connector: type[Connector]
     settings: type[msgspec.Struct]
-    endpoint: Callable[[Any], Endpoint] | None = None
+    endpoint: type[Endpoint] | None = None
+    one_of: tuple[str, ...] = ()

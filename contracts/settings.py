@@ -59,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{fiel
     `contracts.return_urls`. None: to this machine alone, and only while we are on it as well."""
     policy_url: str | None = None
     """The privacy policy that the connect pages link."""
-    policy_version: str = ""
+    policy_version: str | None = None
     """Its version, recorded with every consent."""
     raw_days: int = 7
     """How many days raw deliveries are kept before their day's key is destroyed."""

@@ -18,6 +18,7 @@ from gateway.connecting import Connecting
 from gateway.connections import ConnectionCalls
 from gateway.consumers import ConsumerCalls
 from gateway.deliveries import DeliveryCalls
+from gateway.facts import FactFinder
 from gateway.forever import forever
 from gateway.health import Health, Remembered
 from gateway.keys import KeyCalls
@@ -25,13 +26,16 @@ from gateway.messages import Messages
 from gateway.operations import Operation, Table
 from gateway.pages import Pages
 from gateway.parts import Parts
+from gateway.resyncing import ResyncCalls
 from gateway.revoking import RevokeCalls
 from gateway.signals.composition import Listening
 from gateway.signals.google import PATH as EVENTS_PATH
 from gateway.webhooks import PREFIX
+from storage.activity import ActivityStore
 from storage.connections import Connections
 from storage.consumers import Consumers
 from storage.deliveries import Deliveries
+from storage.due import DueRows
 from storage.migrate import is_ready
 from storage.replays import Replays
 from storage.revocations import Revocations
@@ -99,6 +103,7 @@ def _operations(parts: Parts) -> list[Operation]:
     log, threads, reader, database = parts.log, parts.threads, parts.reader, parts.database
     connections = Connections(database)
     connecting = Connecting(connections, parts.vault, set(parts.registry.connectors))
+    facts = FactFinder(database, parts.vault, parts.settings, parts.registry.off)
     checks = {
         "database": lambda: is_ready(database) and is_ready(parts.direct),
         "key_store": lambda: _answers(parts.vault),
@@ -108,7 +113,10 @@ def _operations(parts: Parts) -> list[Operation]:
     return [
         *Messages(reader, log, threads).operations(),
         *ConsumerCalls(Consumers(database), log, reader, threads).operations(),
-        *ConnectionCalls(connections, connecting, parts.registry, threads).operations(),
+        *ConnectionCalls(
+            connections, ActivityStore(database), connecting, facts, parts.registry, threads
+        ).operations(),
+        *ResyncCalls(connections, DueRows(database), parts.jobs, threads).operations(),
         *RevokeCalls(connections, Revocations(database), parts.jobs, threads).operations(),
         *DeliveryCalls(Deliveries(database), Replays(database), parts.jobs, threads).operations(),
         *KeyCalls(parts.keys, parts.auth, threads).operations(),

@@ -1,7 +1,7 @@
 """`/v1/providers` and `/v1/connections`: what can be connected, and what is."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -13,10 +13,14 @@ from contracts.content import Content
 from contracts.errors import InvalidInput, NotFound
 from gateway.auth import require_tenant, tenant_of
 from gateway.connecting import Connected, Connecting
+from gateway.explaining import explain
+from gateway.facts import FactFinder
 from gateway.operations import CRM_OR_OPERATOR, Call, Nothing, Operation, answer
 from gateway.shapes import ById, LastId, Limit, ProviderName, Tenant, Text, Time, time_of
 from gateway.threads import Threads
+from storage.activity import Activity, ActivityStore
 from storage.connections import Connection, Connections
+from storage.inspections import Subscription
 
 
 class ConnectionQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,15 +50,50 @@ class ConnectionState(msgspec.Struct, frozen=True):
         list[str],
         Meta(description="The provider's scopes of its grant; a token added by hand tells none."),
     ]
-    features: Annotated[list[str], Meta(description="What those scopes are enough for.")]
+    declined_scopes: Annotated[
+        list[str], Meta(description="Scopes that were asked for and are not granted.")
+    ]
+    features: Annotated[
+        list[str],
+        Meta(description="Those chosen; where nobody chose, what its scopes are enough for."),
+    ]
+    missing_features: Annotated[list[str], Meta(description="Those chosen that do not work now.")]
     token_obtained_at: Annotated[
         Time | None, Meta(description="When its tokens were given, or last found good.")
     ]
     token_expires_at: Annotated[
         Time | None, Meta(description="Null where they have no end that is known.")
     ]
+    last_event_at: Annotated[
+        Time | None, Meta(description="When something was last received; null: never.")
+    ]
     created_at: Time
     changed_at: Time
+
+
+class HealthSentence(msgspec.Struct, frozen=True):
+    """What is so, and what to do about it; `do` is empty where there is nothing to do."""
+
+    says: str
+    do: str
+
+
+class SubscriptionState(msgspec.Struct, frozen=True):
+    """What the provider delivers. `state`: `wanted`, `on`, `missing` (all or some of it), `off`.
+    `checked_at`: when it was last found to be all that we want.
+    """
+
+    state: str
+    missing_fields: list[str]
+    detail: str
+    checked_at: Time | None
+
+
+class ConnectionDetails(ConnectionState, frozen=True):
+    """A connection, and how it is in words: its status first, then what is wrong with it."""
+
+    health: list[HealthSentence]
+    subscriptions: list[SubscriptionState]
 
 
 class ConnectionList(msgspec.Struct, frozen=True):
@@ -93,8 +132,16 @@ class ConnectionCalls:
     """What the CRM core and operators see of connections."""
 
     def __init__(
-        self, connections: Connections, connecting: Connecting, registry: Registry, threads: Threads
+        self,
+        connections: Connections,
+        activity: ActivityStore,
+        connecting: Connecting,
+        facts: FactFinder,
+        registry: Registry,
+        threads: Threads,
     ) -> None:
+        self._activity = activity
+        self._facts = facts
         self._connections = connections
         self._connecting = connecting
         self._registry = registry
@@ -127,11 +174,23 @@ class ConnectionCalls:
         missing = f"no connection {call.path.id}"
         found = await self._threads.run(self._connections.get, call.path.id)
         require_tenant(call.key, found.tenant, missing)
-        (state,) = await self._threads.run(self._opened, [found])
-        return answer(state)
+        return answer(await self._threads.run(self._details, found))
 
     def _opened(self, found: Sequence[Connection]) -> list[ConnectionState]:
-        return [_state(opened) for opened in self._connecting.open(found)]
+        heard = self._activity.of([connection.id for connection in found])
+        return [
+            ConnectionState(**_state(opened, heard.get(opened.connection.id)))
+            for opened in self._connecting.open(found)
+        ]
+
+    def _details(self, found: Connection) -> ConnectionDetails:
+        (opened,) = self._connecting.open([found])
+        facts = self._facts.find(opened)
+        return ConnectionDetails(
+            **_state(opened, facts.activity),
+            health=[HealthSentence(says, do) for says, do in explain(facts)],
+            subscriptions=[_subscription(facts.subscription)] if facts.subscription else [],
+        )
 
     def operations(self) -> tuple[Operation, ...]:
         """This part of the table."""
@@ -163,7 +222,7 @@ class ConnectionCalls:
                 roles=CRM_OR_OPERATOR,
                 summary="One connected account",
                 path_parts=ById,
-                answers={200: ConnectionState},
+                answers={200: ConnectionDetails},
                 errors=(NotFound,),
                 endpoint=self.get,
             ),
@@ -186,25 +245,34 @@ def _emits(connector: type[Connector]) -> tuple[type[Content], ...]:
     return connector.emits if issubclass(connector, Receives) else ()
 
 
-def _state(opened: Connected) -> ConnectionState:
+def _state(opened: Connected, heard: Activity | None) -> dict[str, Any]:
+    """The fields of a `ConnectionState`."""
     connection, details, granted = opened
     scopes = granted.scopes if granted else frozenset()
-    return ConnectionState(
-        connection.id,
-        connection.tenant,
-        connection.provider,
-        connection.status,
-        connection.status_reason,
-        details.account if details else None,
-        details.name if details else None,
-        opened.calls_out,
-        sorted(scopes),
-        _features(connection.provider, scopes),
-        _time_or_none(granted and granted.obtained_at_ms),
-        _time_or_none(granted and granted.expires_at_ms),
-        time_of(connection.created_at_ms),
-        time_of(connection.changed_at_ms),
-    )
+    return {
+        "id": connection.id,
+        "tenant": connection.tenant,
+        "provider": connection.provider,
+        "status": connection.status,
+        "status_reason": connection.status_reason,
+        "account": details.account if details else None,
+        "name": details.name if details else None,
+        "calls_out": opened.calls_out,
+        "scopes": sorted(scopes),
+        "declined_scopes": sorted(granted.declined) if granted else [],
+        "features": list(connection.features) or _features(connection.provider, scopes),
+        "missing_features": list(connection.missing),
+        "token_obtained_at": _time_or_none(granted and granted.obtained_at_ms),
+        "token_expires_at": _time_or_none(granted and granted.expires_at_ms),
+        "last_event_at": _time_or_none(heard and heard.last_at_ms),
+        "created_at": time_of(connection.created_at_ms),
+        "changed_at": time_of(connection.changed_at_ms),
+    }
+
+
+def _subscription(found: Subscription) -> SubscriptionState:
+    checked_at = _time_or_none(found.checked_at_ms)
+    return SubscriptionState(found.state, list(found.missing), found.detail, checked_at)
 
 
 def _time_or_none(unix_ms: int | None) -> Time | None:

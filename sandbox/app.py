@@ -129,7 +129,7 @@ def build(settings: Settings, retry_pauses_s: Sequence[float] = RETRY_PAUSES_S) 
             *_site(),
             *api.routes(),
             *Control(logins, messenger).routes(),
-            *graph.routes_last(),
+            graph.versioned(),
         ],
         middleware=[Middleware(SecurityHeaders)],
         exception_handlers=EXCEPTION_HANDLERS,
@@ -169,7 +169,7 @@ def _hosts(logins: Logins) -> list[Host]:
         *OAuth(room).routes(),
         *Subscriptions(room).routes(),
         *Nodes(room, logins.instagram).routes(),
-        *graph.routes_last(),
+        *graph.not_found(),
     ]
     instagram, tokens = InstagramApi(logins.instagram), TokenEndpoints(logins.google)
     google, host = GoogleApi(logins.google), logins.watch.host

@@ -4,13 +4,13 @@ A session is known by the hash of its link's token. What a step changes it chang
 state is taken once, and an answer that comes after the person has begun anew changes nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
 from contracts.errors import NotFound
-from storage.connecting_schema import activity, connect_sessions
+from storage.connecting_schema import connect_sessions
 from storage.database import Database, now_ms
 
 NEW: Final = "new"
@@ -122,14 +122,6 @@ class ConnectSessions:
     def end(self, tried: Session, problem: str) -> bool:
         """The try has ended with `problem`, and nothing is kept of it; whether it still counted."""
         return self._move(tried, {"stage": NEW, "sealed": None, "state": None, "problem": problem})
-
-    def arrived(self, session: Session) -> Mapping[str, int]:
-        """When something last arrived for those of its connections that got anything since."""
-        its = activity.c.connection.in_(session.connected)
-        since = activity.c.last_at_ms >= (session.until_ms or 0)
-        query = sa.select(activity.c.connection, activity.c.last_at_ms).where(its, since)
-        with self._database.read() as connection:
-            return {row.connection: row.last_at_ms for row in connection.execute(query)}
 
     def prune(self, before_ms: int) -> int:
         """Remove sessions whose time was over then; returns how many."""

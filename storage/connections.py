@@ -25,7 +25,8 @@ class Connection(NamedTuple):
     tenant's key: the account's id at the provider and its name. It receives what came in from
     `receives_from_ms` on. `features`: those chosen (none: made by hand, nobody chose), `missing`:
     those of them that do not work now. `causes`: what is wrong with it, by kind, in words; its
-    status and `status_reason` follow from them (`workers.standing`).
+    status and `status_reason` follow from them (`workers.standing`). `noticed`: the version of the
+    privacy policy of which the feed has said that its owner accepted another one.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Connection(NamedTuple):
     features: Sequence[str] = ()
     missing: Sequence[str] = ()
     causes: Mapping[str, str] = {}
+    noticed: str = ""
 
 
 class Grant(NamedTuple):
@@ -69,13 +71,14 @@ class Grant(NamedTuple):
 
 
 class Granted(NamedTuple):
-    """What the grants of one connection give it together: scopes, and the end and the age of the
-    tokens that need attention first.
+    """What the grants of one connection give it together: scopes, the end and the age of the tokens
+    that need attention first, and scopes that were asked for and not given.
     """
 
     scopes: frozenset[str]
     expires_at_ms: int | None
     obtained_at_ms: int | None
+    declined: frozenset[str]
 
 
 def new_id(prefix: str) -> str:
@@ -175,15 +178,21 @@ class Connections:
     def granted(self, ids: Collection[str]) -> Mapping[str, Granted]:
         """Those of `ids` that can call out, and what is known of their grants."""
         found: dict[str, list[Granted]] = {}
-        state = (grants.c.scopes, grants.c.expires_at_ms, grants.c.obtained_at_ms)
+        state = (
+            grants.c.scopes,
+            grants.c.expires_at_ms,
+            grants.c.obtained_at_ms,
+            grants.c.declined,
+        )
         query = (
             sa.select(connection_grants.c.connection, *state)
             .join(grants, connection_grants.c.grant == grants.c.id)
             .where(connection_grants.c.connection.in_(ids))
         )
         with self._database.read() as connection:
-            for id_, scopes, expires, obtained in connection.execute(query):
-                found.setdefault(id_, []).append(Granted(frozenset(scopes), expires, obtained))
+            for id_, scopes, expires, obtained, declined in connection.execute(query):
+                one = Granted(frozenset(scopes), expires, obtained, frozenset(declined))
+                found.setdefault(id_, []).append(one)
         return {id_: _together(several) for id_, several in found.items()}
 
     def set_status(
@@ -210,8 +219,10 @@ class Connections:
 
 
 def _together(several: Sequence[Granted]) -> Granted:
-    scopes, expires, obtained = zip(*several, strict=True)
-    return Granted(frozenset().union(*scopes), _earliest(expires), _earliest(obtained))
+    scopes, expires, obtained, declined = zip(*several, strict=True)
+    given = frozenset[str]().union(*scopes)
+    not_given = frozenset[str]().union(*declined) - given
+    return Granted(given, _earliest(expires), _earliest(obtained), not_given)
 
 
 def _earliest(times: Iterable[int | None]) -> int | None:

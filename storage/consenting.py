@@ -5,7 +5,7 @@ was revoked comes to life anew. Order of locks: due rows, connections, people, a
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,11 +16,8 @@ from storage.connect_sessions import CONNECTED, Session
 from storage.connecting_schema import consents, grant_names
 from storage.connections import Connection, Grant, new_id
 from storage.database import Database, now_ms
-from storage.grants import REFRESH, consented
+from storage.grants import RECONCILE, REFRESH, consented
 from storage.schema import connections, routes
-
-RECONCILE: Final = "reconcile"
-"""The kind of a connection's due row; its key is the connection's id."""
 
 
 class Account(NamedTuple):
@@ -146,7 +143,7 @@ def _renewed(new: Connection, row: sa.Row[Any], now: int) -> dict[str, object]:
     """
     values: dict[str, object] = {"sealed": new.sealed}
     if row.status == "revoked":
-        values |= {"status": "pending", "status_reason": "", "changed_at_ms": now}
+        values |= {"status": "pending", "status_reason": "", "causes": {}, "changed_at_ms": now}
         anew = {"receives_from_ms": now, "features": new.features, "missing": new.missing}
         return values | anew
     if row.status == "pending":

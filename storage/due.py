@@ -181,6 +181,11 @@ class DueRows:
         with self._database.write() as connection:
             _update(connection, taken, values)
 
+    def renew(self, taken: Taken) -> None:
+        """The row stays ours for another lease, for a job of several calls. Raises `LeaseLost`."""
+        with self._database.write() as connection:
+            renew(connection, taken, self._database.clock_ms() + self._lease_ms)
+
     def remove(self, taken: Taken) -> None:
         """What the row was for is gone; a lost row is left alone."""
         with self._database.write() as connection:

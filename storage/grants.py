@@ -110,6 +110,18 @@ class Grants:
         with self._database.read() as connection:
             return [Grant(*row) for row in connection.execute(query)]
 
+    def alive_beside(self, grant_id: str) -> frozenset[str]:
+        """The connections of a grant that another one, not refused, carries as well."""
+        beside = connection_grants.alias()
+        query = (
+            sa.select(beside.c.connection)
+            .join(connection_grants, connection_grants.c.connection == beside.c.connection)
+            .join(grants, connection_grants.c.grant == grants.c.id)
+            .where(beside.c.grant == grant_id, grants.c.id != grant_id, grants.c.refusal == "")
+        )
+        with self._database.read() as connection:
+            return frozenset(connection.scalars(query))
+
     def asking(self, taken: due.Taken, grant: Grant) -> None:
         """Note, before the call, that a refresh which may spend the refresh token is begun: if its
         answer is lost, it is known why the next one is refused. Raises `LeaseLost`.

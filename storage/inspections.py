@@ -1,10 +1,12 @@
 """What a look at a connection found, written in one transaction; and what to look at it needs."""
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
+from contracts.errors import LeaseLost
 from storage import due, gaps, sharing
 from storage.activity import WATCH
 from storage.connecting_schema import consents, subscriptions
@@ -13,6 +15,7 @@ from storage.database import Database, now_ms
 from storage.due import Taken
 from storage.gaps import Gap
 from storage.grants import Turned, change_grant, turn
+from storage.schema import connections
 
 ON: Final = "on"
 MISSING: Final = "missing"
@@ -46,7 +49,8 @@ class Allowed(NamedTuple):
 
 class Inspection(NamedTuple):
     """What a look found, committed as the first step of a turn. The row is due again then; from
-    `watch_at_ms` on the connection is watched for silence.
+    `watch_at_ms` on the connection is watched for silence. `policy`: the version that its tenant is
+    told of beside.
     """
 
     row: Taken
@@ -57,20 +61,26 @@ class Inspection(NamedTuple):
     subscription: Subscription | None = None
     gap: Gap | None = None
     watch_at_ms: int | None = None
+    noticed: str | None = None
+    """The version of the privacy policy of which the same turn says that it is another one."""
 
     def commit(self, connection: sa.Connection) -> None:
-        """Raises `LeaseLost` when the row is another's or a grant has newer tokens, `Conflict`
-        when the connection has changed, and `BeingRevoked`.
+        """Raises `LeaseLost` when the row is another's, or a grant that was refused has newer
+        tokens, `Conflict` when the connection has changed, and `BeingRevoked`.
         """
         due.finish(connection, self.row, self.due_at_ms)
         if self.watch_at_ms is not None:
             due.schedule(connection, WATCH, self.row.key, self.watch_at_ms)
         turn(connection, [self.turned])
+        if self.noticed is not None:
+            this = sa.update(connections).where(connections.c.id == self.row.key)
+            connection.execute(this.values(noticed=self.noticed))
         if self.subscription is not None:
             _keep(connection, self.subscription)
         for grant, scopes, declined in self.allowed:
             told = {"scopes": sorted(scopes), "declined": sorted(declined)}
-            change_grant(connection, grant.id, grant.version, told)
+            with suppress(LeaseLost):  # newer tokens have told already what they allow
+                change_grant(connection, grant.id, grant.version, told)
         for grant, reason in self.refused:
             refusal = {"refusal": reason, "asked_at_ms": None}
             change_grant(connection, grant.id, grant.version, refusal)
@@ -90,6 +100,13 @@ class Inspections:
         with self._database.read() as connection:
             row = connection.execute(query).first()
         return Subscription(*row) if row else None
+
+    def accepted(self, grant_ids: Collection[str]) -> str | None:
+        """The version of the privacy policy that was accepted last; None: nobody was asked."""
+        newest = sa.select(consents.c.policy).order_by(consents.c.at_ms.desc()).limit(1)
+        with self._database.read() as connection:
+            found: str | None = connection.scalar(newest.where(consents.c.grant.in_(grant_ids)))
+            return found
 
     def asked(self, grant_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
         """Every scope that was asked for, by grant."""

@@ -117,6 +117,7 @@ connections = sa.Table(
     sa.Column("features", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("missing", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("causes", sa.JSON, nullable=False, server_default="{}"),
+    sa.Column("noticed", sa.Text, nullable=False, server_default=""),
     sa.UniqueConstraint("tenant", "provider", "account"),
 )
 

@@ -12,10 +12,12 @@ from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 WAIT_S = 15
+MOST_TABS = 80
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -62,6 +64,18 @@ def seen(browser: Chrome, selector: str, text: str = "") -> WebElement:
 def keys(browser: Chrome, *typed: str) -> None:
     """Type into whatever has the focus."""
     browser.switch_to.active_element.send_keys(*typed)
+
+
+def tab_to(browser: Chrome, selector: str) -> None:
+    """Press Tab until an element that matches has the focus."""
+    for _ in range(MOST_TABS):
+        keys(browser, Keys.TAB)
+        reached: bool = browser.execute_script(
+            "return document.activeElement.matches(arguments[0])", selector
+        )
+        if reached:
+            return
+    raise AssertionError(f"{selector} is not among the first {MOST_TABS} stops")
 
 
 def narrow(browser: Chrome) -> None:

@@ -46,11 +46,14 @@ class Rig:
         *,
         kek_uri: str | None = None,
         connectors: Mapping[str, Connector] | None = None,
+        sandbox_url: str | None = None,
+        environ: Mapping[str, str] = ENVIRON,
     ) -> None:
         self.settings = Settings(
             data_dir=folder,
             database_url=database_url,
             kek_uri=kek_uri,
+            sandbox_url=sandbox_url,
             allow_networks="127.0.0.1",  # where the tests' providers are
         )
         database = Database(database_url)
@@ -59,7 +62,7 @@ class Rig:
         vault = open_vault(self.settings)
         vault.upgrade()
         vault.close()
-        self.parts = Parts(self.settings, ENVIRON, logins, connectors)
+        self.parts = Parts(self.settings, environ, logins, connectors)
         self.database, self.vault = self.parts.database, self.parts.vault
         self.endpoint = registry.build(ENVIRON).endpoints["meta"]
         self.log = MessageLog(self.database)

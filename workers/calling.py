@@ -18,6 +18,9 @@ from workers.refreshing import Refresher
 LASTS: Final = timedelta(minutes=2)
 """Tokens last for so long at least, where the provider gives such: longer than a job's calls."""
 
+MANUAL: Final = "manual"
+"""The login of a grant that an operator brought."""
+
 
 class Caller(NamedTuple):
     """A client that carries the tokens of `grant`, to the provider's own hosts alone."""
@@ -60,6 +63,14 @@ class Accounts:
             except (Reauthorize, Retryable) as error:
                 first = first or error
         raise first or NotFound(f"no grant carries connection {connection.id}")
+
+    def can_call(self, connection: Connection, grants: Sequence[Grant]) -> bool:
+        """Whether there is a way for the tokens of its `grants`. There may be none for those that
+        were brought by hand: nothing tells whose login is meant while that is off.
+        """
+        by_hand = all(grant.login == MANUAL for grant in grants)
+        offered = self._offers.get(connection.provider)
+        return not by_hand or bool(offered and offered.login in self._logins)
 
     def plain(self) -> httpx.Client:
         """A client without tokens, as logins want it."""

@@ -42,6 +42,7 @@ from workers.inspecting import Inspector
 from workers.lanes import DrainThreads, LaneQueue
 from workers.metrics import CountedCalls, Metrics
 from workers.normalizing import Normalizer
+from workers.policy import Policy
 from workers.reconciling import Reconciler
 from workers.refreshing import Refresher
 from workers.repeating import Repeating, works
@@ -176,17 +177,19 @@ class Parts:
 
     def _reconcile(self, store: DrainStore, known: Connections) -> None:
         """What looks after connections."""
+        grants, inspections = Grants(self.database), Inspections(self.database)
         inspector = Inspector(
-            Grants(self.database),
-            Inspections(self.database),
+            grants,
+            inspections,
             self.accounts,
             self.refresher,
             self.vault,
             self._logins,
             self._connectors,
         )
+        self.policy = Policy(self.settings.policy_version or "", grants, inspections)
         self.reconciler = Reconciler(
-            known, self._activity, self.rows, store, inspector, self.turning
+            known, self._activity, self.rows, store, inspector, self.turning, self.policy
         )
 
     def _end(self, store: DrainStore, known: Connections, normalizer: Normalizer) -> None:

@@ -32,6 +32,7 @@ from storage.revocation_steps import SUBSCRIPTION, Revocation, Step
 from storage.revocations import Revocations
 from token_vault import Escrowed, GrantTokens, Vault, open_from_escrow, seal_for_escrow
 from token_vault.escrow import over
+from workers.calling import MANUAL
 from workers.normalizing import account_details
 from workers.refreshing import Refresher
 from workers.retrying import told
@@ -48,9 +49,6 @@ ENDED: Final = "ended"
 REFUSED: Final = "refused"
 WAITING: Final = "waiting"
 NONE: Final = "none"
-
-MANUAL: Final = "manual"
-"""The login of a grant that an operator brought."""
 
 _AWAY: Final = (Retryable, OutcomeUnknown, Misconfigured, AddressRefused)
 _EPOCH: Final = date(1970, 1, 1)

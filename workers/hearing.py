@@ -11,6 +11,8 @@ from storage.activity import Activity
 
 FLUSH_S: Final = 5.0
 """What was heard is stored; what was heard since is lost with a process that is killed."""
+EXACT_MS: Final = 1000
+"""What comes sooner after the last one is not noted: silences are hours."""
 HABIT_DAYS: Final = 14
 """Days on which a habit is founded."""
 FEWEST_DAYS: Final = 5
@@ -35,9 +37,7 @@ class Heard(NamedTuple):
     breaks: bool = False
 
     def then(self, at_ms: int, *, breaks: bool) -> "Heard":
-        """And another one."""
-        if at_ms <= self.last_ms:
-            return self._replace(first_ms=min(at_ms, self.first_ms))
+        """And another one, later."""
         longest = max(self.longest_ms, at_ms - self.last_ms)
         return Heard(self.first_ms, at_ms, longest, self.breaks or breaks)
 
@@ -57,18 +57,29 @@ class Hearing:
         self._lock = threading.Lock()
 
     def note(self, connection_id: str, at_ms: int, *, breaks: bool) -> None:
-        """Something was received at `at_ms`."""
+        """Something was received at `at_ms`. On the drain's way: most calls are one look."""
+        heard = self._heard.get(connection_id)
+        if heard is not None and at_ms - heard.last_ms < EXACT_MS:
+            return
         with self._lock:
             heard = self._heard.get(connection_id)
             if heard is None:
                 self._heard[connection_id] = Heard(at_ms, at_ms, breaks=breaks)
-            elif at_ms != heard.last_ms:
+            elif at_ms > heard.last_ms:
                 self._heard[connection_id] = heard.then(at_ms, breaks=breaks)
 
     def flush(self) -> None:
-        """Store what was heard. Raises `StoreUnavailable`: that much is lost then."""
+        """Store what was heard. Raises `StoreUnavailable`: it is kept then, for the next."""
         with self._lock:
             heard, self._heard = self._heard, {}
+        try:
+            self._keep(heard)
+        except BaseException:
+            with self._lock:
+                self._heard = heard | self._heard
+            raise
+
+    def _keep(self, heard: Mapping[str, Heard]) -> None:
         ids = iter(sorted(heard))
         while batch := list(islice(ids, BATCH_ROWS)):
             known = self._known(batch)

@@ -1,9 +1,10 @@
 """Asks the provider how a connection stands: what its grants allow, what its account delivers."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from contracts.accounts import Subscribed, Subscribes
+from contracts.causes import REFUSED, SCOPES, SUBSCRIPTION, of_grant
 from contracts.connector import Connector
 from contracts.errors import (
     Misconfigured,
@@ -23,9 +24,18 @@ from token_vault import Vault
 from workers.calling import Accounts
 from workers.normalizing import account_details
 from workers.refreshing import Refresher
-from workers.standing import REFUSED, SCOPES, SUBSCRIPTION, of_grant
 
 _NOTHING: Final = Subscribed(on=False)
+
+
+class Look(NamedTuple):
+    """A connection that is looked at, and when something was received for it. `calling` is called
+    before calls to the provider.
+    """
+
+    connection: Connection
+    activity: Activity | None
+    calling: Callable[[], None]
 
 
 class Found(NamedTuple):
@@ -40,12 +50,14 @@ class Found(NamedTuple):
 
 
 class Permissions(NamedTuple):
-    """What the grants of a connection allow; `scopes` None: one of them cannot be asked."""
+    """What the grants of a connection allow; `scopes` None: one of them cannot be asked. `refused`:
+    those that the provider did not take just now, `dead`: those and the ones before.
+    """
 
     scopes: frozenset[str] | None
     allowed: Sequence[Allowed]
     refused: Sequence[tuple[Grant, str]]
-    causes: dict[str, str]
+    dead: Sequence[tuple[Grant, str]]
     is_alive: bool
 
 
@@ -68,30 +80,35 @@ class Inspector:
         self._accounts, self._refresher, self._vault = accounts, refresher, vault
         self._logins, self._connectors = logins, connectors
 
-    def look(self, connection: Connection, activity: Activity | None) -> Found:
-        """Raises `Misconfigured` for a provider that is off, and what logins and connectors raise
-        for a provider that cannot answer now.
+    def look(self, look: Look) -> Found:
+        """Raises `Misconfigured` for a provider or a login that is off, and what logins and
+        connectors raise for a provider that cannot answer now.
         """
-        connector = self._connectors.get(connection.provider)
+        connector = self._connectors.get(look.connection.provider)
         if connector is None:
-            raise Misconfigured(f"provider {connection.provider} is off")
-        given = self._permissions(self._grants.of_connection(connection.id))
+            raise Misconfigured(f"provider {look.connection.provider} is off")
+        grants = self._grants.of_connection(look.connection.id)
+        connection, given = look.connection, self._permissions(look, grants)
         if not given.is_alive:
-            return Found(given.causes, connection.missing, given.allowed, given.refused)
+            dead = {of_grant(REFUSED, grant.id): reason for grant, reason in given.dead}
+            return Found(dead, connection.missing, given.allowed, given.refused)
         lacking = _lacking(connector, connection.features, given.scopes)
-        found = Found(given.causes, list(lacking), given.allowed, given.refused)
+        found = Found({}, list(lacking), given.allowed, given.refused)
         if lacking:
             found.causes[SCOPES] = "; ".join(lacking.values())
         works = _working(connector, connection.features, lacking)
-        if works and isinstance(connector, Subscribes):
-            return self._subscription(connection, connector, works, found, activity)
+        if (
+            works
+            and isinstance(connector, Subscribes)
+            and self._accounts.can_call(connection, grants)
+        ):
+            return self._subscription(look, connector, works, found)
         return found
 
     # -- what grants allow ------------------------------------------------------------------
 
-    def _permissions(self, grants: Sequence[Grant]) -> Permissions:
+    def _permissions(self, look: Look, grants: Sequence[Grant]) -> Permissions:
         asked = self._inspections.asked([grant.id for grant in grants])
-        causes = {of_grant(REFUSED, grant.id): grant.refusal for grant in grants if grant.refusal}
         allowed: list[Allowed] = []
         refused: list[tuple[Grant, str]] = []
         live = [grant for grant in grants if not grant.refusal]
@@ -100,13 +117,14 @@ class Inspector:
             if not isinstance(login, OAuthLogin):
                 continue
             try:
+                look.calling()
                 allowed.append(self._allowed(grant, login, asked.get(grant.id, frozenset())))
             except Reauthorize as error:
-                causes[of_grant(REFUSED, grant.id)] = str(error)
                 refused.append((self._grants.get(grant.id), str(error)))
         is_whole = len(allowed) + len(refused) == len(live)
         scopes = frozenset[str]().union(*(one.scopes for one in allowed)) if is_whole else None
-        return Permissions(scopes, allowed, refused, causes, len(refused) < len(live))
+        dead = [(grant, grant.refusal) for grant in grants if grant.refusal] + refused
+        return Permissions(scopes, allowed, refused, dead, len(refused) < len(live))
 
     def _allowed(self, grant: Grant, login: OAuthLogin, asked: frozenset[str]) -> Allowed:
         try:
@@ -126,18 +144,15 @@ class Inspector:
     # -- what the account delivers ----------------------------------------------------------
 
     def _subscription(
-        self,
-        connection: Connection,
-        connector: Subscribes,
-        features: Collection[str],
-        found: Found,
-        activity: Activity | None,
+        self, look: Look, connector: Subscribes, features: Collection[str], found: Found
     ) -> Found:
+        connection = look.connection
         account = account_details(connection, self._vault.tenant(connection.tenant)).account
         route = self._vault.deployment().hash("route", connection.provider, account)
         known = self._inspections.subscription(connection.provider, route)
         if known and known.ending:
             raise Retryable("the account is being disconnected just now", after_s=5)
+        look.calling()
         caller = self._accounts.caller_for(connection, job=RECONCILE)
         first = shown = _NOTHING
         refusal = ""
@@ -145,15 +160,20 @@ class Inspector:
             if connection.status != "pending":
                 first = shown = connector.inspect(caller.client, account, features)
             if not _is_whole(shown):
+                look.calling()
                 connector.subscribe(caller.client, account, features)
+                look.calling()
                 shown = connector.inspect(caller.client, account, features)
         except PermissionMissing as error:
             refusal = f"the provider does not allow it: {error}"
         except Reauthorize as error:
             grant = self._grants.get(caller.grant.id)
-            found.causes[of_grant(REFUSED, grant.id)] = str(error)
+            if all(one.grant.id == grant.id for one in found.allowed):  # no other is left
+                found.causes[of_grant(REFUSED, grant.id)] = str(error)
             return found._replace(refused=[*found.refused, (grant, str(error))])
-        return _with(found, connection.provider, route, known, (first, shown), refusal, activity)
+        return _with(
+            found, connection.provider, route, known, (first, shown), refusal, look.activity
+        )
 
 
 def _with(

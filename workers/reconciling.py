@@ -1,10 +1,12 @@
 """Compares what providers say of connections with what we believe, mends it, and says so."""
 
 import random
+import time
 from typing import Final
 
 import structlog
 
+from contracts.causes import LOOKED_AFTER, REFUSED, SILENCE, SUBSCRIPTION, kinds
 from contracts.errors import BeingRevoked, KeyDestroyed, NotFound, Retryable
 from contracts.messages import timestamp
 from storage.activity import Activity, ActivityStore
@@ -15,10 +17,10 @@ from storage.due import DueRows, Taken
 from storage.inspections import Inspection
 from storage.turns import Turn
 from workers.hearing import longest_ms, unusual_from_ms
-from workers.inspecting import Found, Inspector
+from workers.inspecting import Found, Inspector, Look
 from workers.normalizing import utc
+from workers.policy import Policy
 from workers.retrying import until_stored
-from workers.standing import LOOKED_AFTER, REFUSED, SILENCE, SUBSCRIPTION, kinds
 from workers.turning import Change, Turning
 
 log = structlog.get_logger()
@@ -39,7 +41,9 @@ class Reconciler:
         store: DrainStore,
         inspector: Inspector,
         turning: Turning,
+        policy: Policy,
     ) -> None:
+        self._policy = policy
         self._connections, self._activity = connections, activity
         self._rows, self._store = rows, store
         self._inspector, self._turning = inspector, turning
@@ -54,7 +58,8 @@ class Reconciler:
                 self._rows.finish(row, None)
                 return
             known = self._activity.of([row.key]).get(row.key)
-            found = self._inspector.look(connection, known)
+            look = Look(connection, known, _Renewed(self._rows, row))
+            found = self._inspector.look(look)
         except (NotFound, KeyDestroyed) as error:
             log.info("reconcile.over", connection=row.key, reason=error.reason)
             self._rows.remove(row)
@@ -81,10 +86,30 @@ class Reconciler:
             found.gap,
             _watch_from_ms(known),
         )
+        appends = [*plan.appends]
+        if notice := self._policy.notice(connection):
+            key = f"policy|{connection.id}|{self._policy.version}"
+            appends += self._turning.say(connection, notice, key)
+            inspection = inspection._replace(noticed=self._policy.version)
         try:
-            self._store.write(Turn(first=inspection.commit, appends=plan.appends))
+            self._store.write(Turn(first=inspection.commit, appends=appends))
         except BeingRevoked as error:
             raise Retryable(str(error), after_s=5) from None
+
+
+class _Renewed:
+    """Called before each call to the provider, so that all of them together may take longer than a
+    lease.
+    """
+
+    def __init__(self, rows: DueRows, row: Taken) -> None:
+        self._rows, self._row = rows, row
+        self._fresh_until = time.monotonic() + rows.seconds / 12
+
+    def __call__(self) -> None:
+        if time.monotonic() > self._fresh_until:
+            self._rows.renew(self._row)
+            self._fresh_until = time.monotonic() + self._rows.seconds / 12
 
 
 def _silence(known: Activity | None) -> str:

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -34,6 +34,7 @@ from workers.grant_states import GrantStates
 from workers.metrics import Metrics
 from workers.retrying import told, until_stored
 from workers.scheduler import putting_off
+from workers.token_times import SHORTEST_S, is_due, lasts, lifetime_ms, next_due_ms
 from workers.turning import Plan
 
 if TYPE_CHECKING:
@@ -42,10 +43,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-SPREAD: Final = 0.1
-"""Tokens may be refreshed within this last part of the time until they are due."""
-SHORTEST_S: Final = 60.0
-"""No grant is refreshed by itself more often, whatever a provider says of its tokens."""
 PATIENCE_S: Final = 20.0
 """A caller waits for the refresh that another one is at."""
 
@@ -92,7 +89,7 @@ class Refresher:
         the job.
         """
         try:
-            self._refresh(row, _is_due)
+            self._refresh(row, is_due)
         except OVER as error:
             log.info("refresh.over", grant=row.key, reason=error.reason)
 
@@ -106,21 +103,21 @@ class Refresher:
         `Misconfigured`, and what the login raises.
         """
         deadline = time.monotonic() + PATIENCE_S
-        while not _lasts(grant := self._living(grant_id), at_least):
+        while not lasts(grant := self._living(grant_id), at_least):
             row = self._rows.take_now(REFRESH, grant_id)
             try:
                 if row is None:
                     self._wait(grant_id, deadline)
                     continue
-                self._refresh_now(row, lambda login, grant, _: not _lasts(grant, at_least))
+                self._refresh_now(row, lambda login, grant, _: not lasts(grant, at_least))
             except OVER:
                 raise
             except GatewayError:
-                if not _lasts(grant, timedelta(0)):
+                if not lasts(grant, timedelta(0)):
                     raise
             else:
                 grant = self._living(grant_id)  # as it came: asking again would bring the same
-                if not _lasts(grant, timedelta(0)):
+                if not lasts(grant, timedelta(0)):
                     raise Retryable("the newest tokens have ended already", after_s=SHORTEST_S)
             break
         return self._tokens.open(grant, job=job)
@@ -185,7 +182,7 @@ class Refresher:
             self._renew(row, grant, login, old)
         else:
             plan = self._states.renewed(grant, row)
-            outcome = Outcome(row, next_due_ms(login, old), plan.turned, look=_returning(plan))
+            outcome = Outcome(row, next_due_ms(login, old), plan.turned, look=plan.look)
             self._write(outcome, plan)
 
     def _renew(self, row: Taken, grant: Grant, login: Login, old: Tokens) -> None:
@@ -232,9 +229,8 @@ class Refresher:
         allows_other = new.scopes is not None and new.scopes != frozenset(grant.scopes)
 
         def commit() -> None:
-            plan = self._states.renewed(grant, row)
-            look = self._states.looked_after(grant) if allows_other else _returning(plan)
-            self._write(Outcome(row, due_at_ms, plan.turned, renewal, look=look), plan)
+            plan = self._states.renewed(grant, row, allows_other=allows_other)
+            self._write(Outcome(row, due_at_ms, plan.turned, renewal, look=plan.look), plan)
 
         self._patiently()(commit)
 
@@ -245,7 +241,8 @@ class Refresher:
 
         def commit() -> None:
             plan = self._states.refused(grant, row, reason)
-            self._write(Outcome(row, None, plan.turned, refused=(grant, reason)), plan)
+            refused = (grant, reason)
+            self._write(Outcome(row, None, plan.turned, refused=refused, look=plan.look), plan)
 
         self._patiently()(commit)
 
@@ -268,48 +265,3 @@ class Refresher:
 
     def _write(self, outcome: Outcome, plan: Plan) -> None:
         self._store.write(Turn(first=outcome.commit, appends=plan.appends))
-
-
-def next_due_ms(login: Login, tokens: Tokens) -> int | None:
-    """When a grant's row is due: a time at random within the spread, so that grants made together
-    do not stay together.
-    """
-    due = login.due_at(tokens)
-    if due is None:
-        return None
-    first = _first_time(tokens, due)
-    at = first + (due - first) * random.random()  # noqa: S311 - spread, not secrecy
-    return max(_ms(at), now_ms() + int(SHORTEST_S * 1000))
-
-
-def lifetime_ms(tokens: Tokens) -> tuple[int, int | None]:
-    """When `tokens` were obtained and when they end, in Unix milliseconds."""
-    ends = tokens.expires_at
-    return _ms(tokens.obtained_at), None if ends is None else _ms(ends)
-
-
-def _returning(plan: Plan) -> Collection[str]:
-    """Connections that needed their owner until now: what else they lack is not known."""
-    return [turned.was.id for turned in plan.turned if turned.was.status == "needs_reauth"]
-
-
-def _ms(at: datetime) -> int:
-    return int(at.timestamp() * 1000)
-
-
-def _is_due(login: Login, _: Grant, tokens: Tokens) -> bool:
-    due = login.due_at(tokens)
-    return due is not None and _first_time(tokens, due) <= datetime.now(UTC)
-
-
-def _first_time(tokens: Tokens, due: datetime) -> datetime:
-    return due - (due - tokens.obtained_at) * SPREAD
-
-
-def _lasts(grant: Grant, at_least: timedelta) -> bool:
-    """Whether the tokens do not end within `at_least`, or within half of their life."""
-    if grant.expires_at_ms is None:
-        return True
-    life_ms = grant.expires_at_ms - (grant.obtained_at_ms or grant.created_at_ms)
-    needed_ms = min(at_least / timedelta(milliseconds=1), life_ms / 2)
-    return grant.expires_at_ms - now_ms() > max(0, needed_ms)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import structlog
 
+from contracts.causes import SILENCE
 from contracts.connector import Item, Receives
 from contracts.errors import KeyDestroyed
 from storage.connections import Connection, Connections
@@ -13,7 +14,6 @@ from storage.turns import RECEIVING, Append, Park, StoredItem, Unrouted
 from workers.consents import Consents, Named
 from workers.hearing import Hearing
 from workers.normalizing import Normalizer
-from workers.standing import SILENCE
 
 log = structlog.get_logger()
 

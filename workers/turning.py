@@ -1,13 +1,15 @@
 """Plans how connections turn when what is wrong with them changes, and what the feed says of it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
 from msgspec import UNSET
 
+from contracts.causes import SCOPES, Causes
 from contracts.connector import Event
+from contracts.content import Content
 from contracts.content.account import ConnectionDegraded, ConnectionNeedsReauth
 from contracts.errors import Unavailable, VaultError
 from storage.connections import Connection
@@ -17,7 +19,7 @@ from storage.grants import Turned
 from storage.turns import Append
 from token_vault import Vault, reconnect_url
 from workers.normalizing import Normalizer
-from workers.standing import SCOPES, Causes, Content, Known, standing, told
+from workers.standing import Known, Said, standing, told
 
 log = structlog.get_logger()
 
@@ -31,10 +33,13 @@ class Change(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Connections that turn, and the messages that say so: for one transaction."""
+    """Connections that turn, and the messages that say so: for one transaction. `look`: those that
+    are to be looked at.
+    """
 
     turned: Sequence[Turned] = ()
     appends: Sequence[Append] = ()
+    look: Collection[str] = ()
 
 
 class Turning:
@@ -67,15 +72,14 @@ class Turning:
                 appends += self._message(content, becomes.reason, change, row)
         return Plan(turned, appends)
 
-    def _message(
-        self, content: Content, reason: str, change: Change, row: Taken
-    ) -> Sequence[Append]:
-        connection, at_ms = change.connection, now_ms()
-        event = Event(
-            self._content(content, reason, change),
-            f"{row.kind}|{row.key}|{content.type}|{row.ticket}",
-            datetime.fromtimestamp(at_ms / 1000, UTC),
-        )
+    def _message(self, content: Said, reason: str, change: Change, row: Taken) -> Sequence[Append]:
+        key = f"{row.kind}|{row.key}|{content.type}|{row.ticket}"
+        return self.say(change.connection, self._content(content, reason, change), key)
+
+    def say(self, connection: Connection, content: Content, key: str) -> Sequence[Append]:
+        """One message of ours to a connection, now; none when it cannot be sealed for it."""
+        at_ms = now_ms()
+        event = Event(content, key, datetime.fromtimestamp(at_ms / 1000, UTC))
         channel = self._channels.get(connection.provider)
         try:
             if channel is not None:
@@ -87,7 +91,7 @@ class Turning:
             log.warning("connection.not_said", connection=connection.id, reason=error.reason)
         return []
 
-    def _content(self, content: Content, reason: str, change: Change) -> Any:
+    def _content(self, content: Said, reason: str, change: Change) -> Content:
         """Who can mend it finds the link in it."""
         if content not in (ConnectionNeedsReauth, ConnectionDegraded):
             return content()

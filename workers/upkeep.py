@@ -11,6 +11,7 @@ import structlog
 
 from contracts.settings import Settings
 from storage import expiry, partitions
+from storage.connect_sessions import ConnectSessions
 from storage.database import Database, now_ms
 from storage.escrow import EscrowStore
 from storage.leases import Leases
@@ -110,8 +111,15 @@ class Upkeep:
         signals = Signals(self._database).drop_old(now_ms())
         before_ms = now_ms() - OPENINGS_DAYS * partitions.DAY_MS
         openings = TokenOpenings(self._database).prune(before_ms)
-        if keys or openings or signals:
-            log.info("upkeep.pruned", dedupe=keys, openings=openings, signals=signals)
+        sessions = ConnectSessions(self._database).prune(now_ms())
+        if keys or openings or sessions or signals:
+            log.info(
+                "upkeep.pruned",
+                dedupe=keys,
+                openings=openings,
+                connect_sessions=sessions,
+                signals=signals,
+            )
 
 
 def _tell_rest(event: str, counts: Counter[Any]) -> None:

@@ -34,6 +34,7 @@ FIELDS: Final[Mapping[str, frozenset[str]]] = {
             "standby",
         }
     ),
+    "comments": frozenset({"feed"}),
 }
 """Feature → the webhook fields of a Page that it needs. Instagram's names for some of the same
 (`messaging_seen`, `message_edit`) are refused here."""

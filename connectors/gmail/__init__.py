@@ -23,12 +23,14 @@ class Gmail(Connector, Offers):
 
     name, channel, title = "gmail", "email", "Gmail"
     login: ClassVar[str] = "google"
-    features = (Feature("read", (_READ,)), Feature("send", (_SEND,)))
+    features: ClassVar[tuple[Feature, ...]] = (Feature("read", (_READ,)), Feature("send", (_SEND,)))
 
     def accounts(self, client: httpx.Client, granted: Granted) -> list[Choice]:
-        """See `Offers.accounts`: one, by its address. Who may only send cannot ask Gmail for it."""
+        """See `Offers.accounts`: one, by its address in lower case. Who may only send
+        cannot ask Gmail for it.
+        """
         address = granted.email or (_READ in granted.scopes and _address(client, granted))
-        return [Choice(address, address)] if address else []
+        return [Choice(address.lower(), address)] if address else []
 
 
 def _address(client: httpx.Client, granted: Granted) -> str | None:

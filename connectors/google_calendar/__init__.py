@@ -24,7 +24,7 @@ class GoogleCalendar(Connector, Offers):
 
     name, channel, title = "google_calendar", "calendar", "Google Calendar"
     login: ClassVar[str] = "google"
-    features = (
+    features: ClassVar[tuple[Feature, ...]] = (
         Feature("read", (f"{_SCOPES}calendar.events.readonly", CALENDAR_LIST)),
         Feature("write", (f"{_SCOPES}calendar.events", CALENDAR_LIST)),
     )

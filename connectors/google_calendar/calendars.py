@@ -30,18 +30,19 @@ class _Calendar(msgspec.Struct, rename="camel"):
 
 
 def account(client: httpx.Client, granted: Granted) -> list[Choice]:
-    """One, by its address: the one that was granted, else the id of its first calendar, which is
-    the same.
+    """One, by its address in lower case: the one that was granted, else the id of its first
+    calendar, which is the same.
     """
     if CALENDAR_LIST not in granted.scopes:
         address = granted.email
-        return [Choice(address, address, hindrance="no-scope")] if address else []
+        return [Choice(address.lower(), address, hindrance="no-scope")] if address else []
     calendars = list(_calendars(client, granted.tokens.subject))
     own = next((entry.id for entry in calendars if entry.primary), None)
     address = granted.email or own
     if address is None:
         return []
-    return [Choice(address, address, parts=tuple(entry.part for entry in calendars))]
+    parts = tuple(entry.part for entry in calendars)
+    return [Choice(address.lower(), address, parts=parts)]
 
 
 def _calendars(client: httpx.Client, limits_of: str) -> Iterator[_Calendar]:

@@ -84,7 +84,10 @@ class GatewayAlert(Content, frozen=True, kw_only=True):
 
 
 class AccountNotice(Content, frozen=True, kw_only=True):
-    """What a provider says of the account: restriction, violation, template status, warning."""
+    """What a provider says of the account: restriction, violation, template status, warning.
+
+    `policy_changed` is ours: the privacy policy has another version than its owner accepted.
+    """
 
     type: ClassVar[str] = "account.notice"
     notice: str

@@ -137,4 +137,9 @@ class Post(Part, frozen=True, kw_only=True):
 
     id: str
     kind: str | None = None
+    """The provider's word for it, e.g. `REELS`."""
     url: str | UnsetType = UNSET
+    ad_id: str | UnsetType = UNSET
+    """The ad that shows it."""
+    original_id: str | UnsetType = UNSET
+    """The post of which the ad was made."""

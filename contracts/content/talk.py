@@ -42,6 +42,8 @@ class _Message(Talk, frozen=True, kw_only=True):
     subject: str | UnsetType = UNSET
     quick_reply: QuickReply | UnsetType = UNSET
     referral: Referral | UnsetType = UNSET
+    unsupported: bool | UnsetType = UNSET
+    """True where the provider does not hand out what was written: it is to be seen in its app."""
     commands: tuple[str, ...] | UnsetType = UNSET
     """Names of the business's commands that the text invokes."""
     cc: tuple[Participant, ...] | UnsetType = UNSET
@@ -233,9 +235,14 @@ class CallUpdated(Talk, frozen=True, kw_only=True):
     state: str
 
 
-class _Comment(Talk, frozen=True, kw_only=True):
-    """A comment under a post."""
+class _Comment(Content, frozen=True, kw_only=True):
+    """A comment under a post; the conversation is the post's."""
 
+    conversation: Conversation
+    sender: Participant | UnsetType = UNSET
+    """Unset where the provider does not say who wrote it."""
+    to: tuple[Participant, ...] = ()
+    """The business; nobody where the business itself wrote it."""
     comment_id: str
     post: Post
     parent_id: str | UnsetType = UNSET

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The accounts that tenants have connected.", no_args_is_help=True)
 
 STATUSES: Final = ("pending", "active", "degraded", "needs_reauth", "paused", "revoking", "revoked")
+ILL: Final = ("degraded", "needs_reauth")
 PAGE: Final = 500
 
 Tenant = Annotated[str | None, typer.Option(help="Only of this tenant.")]
@@ -51,21 +52,33 @@ def add(
 
 @app.command("list")
 def list_connections(
-    tenant: Tenant = None, provider: Provider = None, status: Status = None, as_json: Json = False
+    tenant: Tenant = None,
+    provider: Provider = None,
+    status: Status = None,
+    ill: Annotated[
+        bool, typer.Option("--ill", help="Only those with which something is wrong.")
+    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Connections, oldest first."""
     from contracts.errors import InvalidInput
 
     if status is not None and status not in STATUSES:
         raise InvalidInput(f"--status: one of {', '.join(STATUSES)}")
+    statuses = ILL if ill else (status,)
     with parts() as built:
-        pages = _pages(built, tenant=tenant, provider=provider, status=status)
+        pages = (
+            page
+            for one in statuses
+            for page in _pages(built, tenant=tenant, provider=provider, status=one)
+        )
         shown = [_shown(one) for page in pages for one in built.connecting.open(page)]
     if as_json:
         write_json(shown)
         return
-    columns = ["id", "tenant", "provider", "account", "name", "status", "calls_out"]
-    rows(columns, shown, empty="There are no such connections: gateway connections add")
+    columns = ["id", "tenant", "provider", "account", "name", "status", "cause", "calls_out"]
+    empty = "Nothing is wrong with any." if ill else "There are no such connections."
+    rows(columns, shown, empty=empty)
 
 
 @app.command()
@@ -92,6 +105,45 @@ def revoke(
     with parts() as built:
         shown = revoking.planned(built, id) if dry_run else revoking.ordered(built, id, reason)
     write_json(shown) if as_json else revoking.tell(shown)
+
+
+@app.command()
+def explain(id: Annotated[str, typer.Argument(help="con_…")], as_json: Json = False) -> None:  # noqa: A002
+    """How it is, in words: what is wrong, and what to do about it. Nobody is called."""
+    from gateway.explaining import explain as sentences
+    from gateway.facts import FactFinder
+    from storage.connections import Connections
+
+    with parts() as built:
+        found = Connections(built.database).get(id)
+        (opened,) = built.connecting.open([found])
+        finder = FactFinder(built.database, built.vault, built.settings, built.off())
+        told = sentences(finder.find(opened))
+    if as_json:
+        write_json([sentence._asdict() for sentence in told])
+        return
+    for says, do in told:
+        typer.echo(says)
+        if do:
+            typer.echo(f"  → {do}")
+
+
+@app.command()
+def resync(id: Annotated[str, typer.Argument(help="con_…")]) -> None:  # noqa: A002
+    """Have a worker ask the provider now how it stands, and mend what it can."""
+    from contracts.errors import Unavailable
+    from gateway.resyncing import order_look
+    from storage.connections import Connections
+    from storage.due import DueRows
+    from workers.queue import Queue
+
+    with parts() as built:
+        order_look(DueRows(built.database), Connections(built.database).get(id))
+        try:
+            Queue(built.settings.broker).due()
+        except Unavailable:
+            note("The broker is away: a worker finds it within a second or two.")
+    note(f"A worker looks at it: gateway connections explain {id}")
 
 
 @app.command()
@@ -142,6 +194,8 @@ def _look_again(built: Parts) -> None:
 
 
 def _shown(connected: "Connected") -> dict[str, Any]:
+    from gateway.explaining import short
+
     connection, details, granted = connected
     return {
         "id": connection.id,
@@ -150,6 +204,7 @@ def _shown(connected: "Connected") -> dict[str, Any]:
         "account": details.account if details else None,
         "name": details.name if details else None,
         "status": connection.status,
+        "cause": short(connection),
         "reason": connection.status_reason,
         "calls_out": connected.calls_out,
         "token_obtained_at": when(granted and granted.obtained_at_ms),

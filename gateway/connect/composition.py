@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING, Final
 
+import structlog
 from starlette.routing import Route
 
+from contracts.errors import Unavailable
 from contracts.settings import is_loopback
 from gateway.connect.browsers import Cookies
 from gateway.connect.journey import Journey
@@ -14,10 +16,12 @@ from gateway.connect.rendering import Renderer
 from gateway.connect.views import Views
 from gateway.connect_sessions import ConnectSessionCalls
 from gateway.connecting import Connecting
+from gateway.jobs import Jobs
 from gateway.operations import Operation
 from gateway.outward import Outward
 from gateway.parts import Parts
 from gateway.threads import Threads
+from storage.activity import ActivityStore
 from storage.connect_sessions import ConnectSessions
 from storage.connections import Connections
 from storage.consenting import Consenting
@@ -27,6 +31,8 @@ from token_vault import GrantTokens, Openings
 
 if TYPE_CHECKING:
     import httpx
+
+log = structlog.get_logger()
 
 _AT_PROVIDERS: Final = 4
 """People whose provider is being asked at once; the others wait, and nobody else does."""
@@ -40,27 +46,26 @@ class Connect:
         settings, database, vault = parts.settings, parts.database, parts.vault
         sessions, connections = ConnectSessions(database), Connections(database)
         connecting = Connecting(connections, vault, set(parts.registry.connectors))
-        opening = Opening(parts.registry, connecting)
+        opening = Opening(parts.registry, connections, connecting, vault)
         openings = Openings(TokenOpenings(database).put)
         picking = Picking(
             Consenting(database),
             Grants(database),
             vault,
             GrantTokens(vault, openings),
-            openings.flush,
+            lambda: _committed(openings, parts.jobs),
         )
         self._outward = Outward(settings)
-        self._threads = Threads(_AT_PROVIDERS, _MOST_WAITING)
+        self._at_providers = Threads(_AT_PROVIDERS, _MOST_WAITING)
         journey = Journey(settings, parts.registry, vault, sessions, picking, self._outward.client)
         secure = not (settings.public_url.startswith("http:") and is_loopback(settings.public_url))
         self._pages = ConnectPages(
             journey,
             opening,
-            Views(settings, journey, connections, connecting, Renderer()),
-            connections,
-            vault,
+            Views(settings, journey, connections, connecting, ActivityStore(database), Renderer()),
             Cookies(secure=secure),
-            self._threads,
+            parts.threads,
+            self._at_providers,
             parts.metrics,
         )
         self._calls = ConnectSessionCalls(
@@ -81,5 +86,14 @@ class Connect:
 
     def close(self) -> None:
         """Let people's steps under way end, then let go of connections."""
-        self._threads.close()
+        self._at_providers.close()
         self._outward.close()
+
+
+def _committed(openings: Openings, jobs: Jobs) -> None:
+    """Workers look at once; with the broker or the store away they find it a little later."""
+    try:
+        jobs.due()
+        openings.flush()
+    except Unavailable as error:
+        log.warning("connect.nudge_failed", detail=str(error))

@@ -20,7 +20,7 @@ from contracts.errors import (
     Reauthorize,
     Retryable,
 )
-from contracts.login import Code, Consent, OAuthLogin
+from contracts.login import Code, Consent, OAuthLogin, redirect_uri
 from contracts.settings import Settings
 from contracts.tokens import Secret
 from gateway.connect.browsers import Browser, digest, new_token
@@ -84,21 +84,23 @@ class Journey:
         kept = Kept(self._scopes(session), verifier if login.takes_pkce else None)
         consent = Consent(
             state=state,
-            redirect_uri=self._redirect_uri(session.login),
+            redirect_uri=redirect_uri(self._settings.public_url, session.login),
             scopes=kept.asked,
             challenge=_challenge(verifier) if login.takes_pkce else None,
             again=session.connection is not None or session.stage != NEW or session.problem != "",
             language=language,
         )
         sealed = seal_kept(self._vault.tenant(session.tenant), session.id, kept)
-        policy = self._settings.policy_version
+        policy = self._settings.policy_version or ""
         asked = Asked(browser.hash, digest(state.reveal()), sealed, policy, language)
         self.sessions.ask(session.id, asked)
         return rerouted(login.consent_url(consent), self._settings.sandbox_url)
 
     def dialog_origin(self, session: Session) -> str:
         """Where the provider's dialog is: the only place that our form may lead to."""
-        example = Consent(Secret("-"), self._redirect_uri(session.login), frozenset())
+        example = Consent(
+            Secret("-"), redirect_uri(self._settings.public_url, session.login), frozenset()
+        )
         url = rerouted(self.login(session).consent_url(example), self._settings.sandbox_url)
         return "/".join(url.split("/", 3)[:3])
 
@@ -138,7 +140,9 @@ class Journey:
     def _granted(self, session: Session, code: str) -> None:
         """Raises what the exchange and the listing of accounts raise."""
         login, kept = self.login(session), self.kept(session)
-        given = Code(Secret(code), self._redirect_uri(session.login), kept.verifier)
+        given = Code(
+            Secret(code), redirect_uri(self._settings.public_url, session.login), kept.verifier
+        )
         granted = login.exchange(self._client(None), given)
         if not self.whole(session, granted.scopes):
             self.sessions.end(session, "declined")
@@ -224,9 +228,6 @@ class Journey:
         if session.connection is not None and not self.login(session).accumulates:
             features = self.connector(session).features
         return frozenset(scope for feature in features for scope in feature.scopes)
-
-    def _redirect_uri(self, login: str) -> str:
-        return f"{self._settings.public_url.rstrip('/')}/oauth/{login}/callback"
 
 
 def _challenge(verifier: Secret) -> str:

@@ -8,10 +8,12 @@ from contracts.connector import Connector
 from contracts.errors import InvalidInput, NotFound
 from contracts.login import OAuthLogin
 from gateway.connect.browsers import digest
+from gateway.connect.journey import Stray
 from gateway.connecting import Connecting
 from storage.connect_sessions import LIFE_MS, Session
-from storage.connections import Connection
+from storage.connections import Connection, Connections
 from storage.database import now_ms
+from token_vault import Vault, reconnects
 
 ENDED = ("revoking", "revoked")
 
@@ -19,8 +21,11 @@ ENDED = ("revoking", "revoked")
 class Opening:
     """Makes sessions, which their caller stores."""
 
-    def __init__(self, registry: Registry, connecting: Connecting) -> None:
-        self._registry, self._connecting = registry, connecting
+    def __init__(
+        self, registry: Registry, connections: Connections, connecting: Connecting, vault: Vault
+    ) -> None:
+        self._registry, self._vault = registry, vault
+        self._connections, self._connecting = connections, connecting
 
     def offers(self) -> dict[str, Connector]:
         """The providers that people can connect here: those that are on, with their login."""
@@ -46,6 +51,20 @@ class Opening:
         if features is not None and (not features or not set(features) <= set(names)):
             raise InvalidInput(f"features: some of {', '.join(names)}")
         return _session(token, tenant, connector, names if features is None else features)
+
+    def of_link(self, token: str, link: str) -> Session:
+        """For what the connection of a reconnect link lacks.
+
+        Raises `NotFound` for a link that we did not make, and `Stray` for one whose connection has
+        ended.
+        """
+        connection_id = reconnects(self._vault.deployment(), link)
+        if connection_id is None:
+            raise NotFound("no such reconnect link")
+        connection = self._connections.get(connection_id)
+        if connection.status in ENDED:
+            raise Stray("ended")
+        return self.of_connection(token, connection)
 
     def of_connection(self, token: str, connection: Connection) -> Session:
         """For what a connection lacks: the features that are missing, or all of them when its

@@ -11,18 +11,17 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from contracts.errors import GatewayError, InvalidInput, NotFound, TooLarge, VaultError
+from contracts.errors import GatewayError, InvalidInput, KeyDestroyed, NotFound, TooLarge
 from gateway.connect.browsers import Browser, Cookies, is_token, new_token
 from gateway.connect.journey import Answer, Journey, Stray
-from gateway.connect.opening import ENDED, Opening
+from gateway.connect.opening import Opening
 from gateway.connect.rendering import ASSETS, SAFE, Texts
 from gateway.connect.requests import Visit, Words, one, read_form
 from gateway.connect.views import Views
 from gateway.metrics import Metrics
+from gateway.seldom import Seldom
 from gateway.threads import Threads
 from storage.connect_sessions import CONNECTED, Session
-from storage.connections import Connections
-from token_vault import Vault, reconnects
 
 log = structlog.get_logger()
 
@@ -39,16 +38,18 @@ class ConnectPages:
         journey: Journey,
         opening: Opening,
         views: Views,
-        connections: Connections,
-        vault: Vault,
         cookies: Cookies,
         threads: Threads,
+        at_providers: Threads,
         metrics: Metrics,
     ) -> None:
-        """`threads` are the pages' own: who waits for a provider keeps nobody from pulling."""
+        """`at_providers`: threads in which providers are asked, so that nothing else waits for one
+        that is slow.
+        """
         self._journey, self._opening, self._views = journey, opening, views
-        self._connections, self._vault = connections, vault
-        self._cookies, self._threads, self._calls = cookies, threads, metrics.calls
+        self._cookies, self._calls = cookies, metrics.calls
+        self._threads, self._at_providers = threads, at_providers
+        self._strays = Seldom("connect.stray")
 
     def routes(self) -> list[Route]:
         """The pages; none asks for a key, the address or the cookie is what opens them."""
@@ -60,7 +61,7 @@ class ConnectPages:
             self._route("GET", "/connect/{token}/status", self._status),
             self._route("POST", "/connect/{token}/ask", self._ask),
             self._route("POST", "/connect/{token}/pick", self._pick),
-            self._route("GET", "/oauth/{login}/callback", self._callback),
+            self._route("GET", "/oauth/{login}/callback", self._callback, self._at_providers),
         ]
 
     async def asset(self, request: Request) -> Response:
@@ -105,14 +106,14 @@ class ConnectPages:
         session, browser = self._found(visit)
         if not visit.is_sent_by(browser) or session.browser != browser.hash:
             raise Stray("form")
+        language = visit.language(session)
         try:
             self._journey.pick(session, _picked(visit.form, self._journey.parts(session)))
         except InvalidInput:  # nothing was picked
-            language = visit.language(session)
             return self._views.session(session, browser, language, nothing=True)
         except NotFound:
             log.info("connect.picked_twice")  # a double click: the page shows how it stands
-        return _to(f"/connect/{browser.token}")
+        return _to(f"/connect/{browser.token}?lang={language}")
 
     def _found(self, visit: Visit) -> tuple[Session, Browser]:
         token = visit.path["token"]
@@ -124,36 +125,24 @@ class ConnectPages:
     # -- consent once more ---------------------------------------------------------------------
 
     def _again(self, visit: Visit) -> Response:
-        session, browser = self._anew(visit, visit.path["token"])
-        action = f"/connect/again/{browser.token}"
-        page = self._views.start(
-            session, browser, self._views.texts(session, visit.language()), action
-        )
+        link = visit.path["token"]
+        session, browser = self._opening.of_link(link, link), visit.browser(link)
+        texts = self._views.texts(session, visit.language())
+        page = self._views.start(session, browser, texts, f"/connect/again/{link}")
         if browser.fresh:
             self._cookies.keep(page, browser)
         return page
 
     def _ask_again(self, visit: Visit) -> Response:
         """A session is made when somebody means it: links in messages are looked at by machines."""
-        if not visit.is_sent_by(visit.browser(visit.path["token"])):
+        link, token = visit.path["token"], new_token()
+        if not visit.is_sent_by(visit.browser(link)):
             raise Stray("form")
-        token = new_token()
-        session, _ = self._anew(visit, visit.path["token"], token)
+        session, browser = self._opening.of_link(token, link), visit.browser(token)
         self._journey.sessions.add(session)
-        browser = visit.browser(token)
         answer = _to(self._journey.ask(session, browser, visit.language()))
         self._cookies.keep(answer, browser)
         return answer
-
-    def _anew(self, visit: Visit, link: str, token: str | None = None) -> tuple[Session, Browser]:
-        """A session, not stored yet, for what the connection of a reconnect link lacks."""
-        connection_id = reconnects(self._vault.deployment(), link)
-        if connection_id is None:
-            raise NotFound("no such reconnect link")
-        connection = self._connections.get(connection_id)
-        if connection.status in ENDED:
-            raise Stray("ended")
-        return self._opening.of_connection(token or link, connection), visit.browser(link)
 
     # -- the provider's answer -----------------------------------------------------------------
 
@@ -166,32 +155,29 @@ class ConnectPages:
 
     # -- all of them ---------------------------------------------------------------------------
 
-    def _route(self, method: str, path: str, show: Shown) -> Route:
+    def _route(self, method: str, path: str, show: Shown, threads: Threads | None = None) -> Route:
         name = show.__name__.strip("_")
 
         async def endpoint(request: Request) -> Response:
-            response = await self._answer(request, show)
+            response = await self._answer(request, show, threads or self._threads)
             self._calls.labels(f"connect.{name}", response.status_code).inc()
             return response
 
         return Route(path, endpoint, methods=[method], name=f"connect-{method}-{name}")
 
-    async def _answer(self, request: Request, show: Shown) -> Response:
+    async def _answer(self, request: Request, show: Shown, threads: Threads) -> Response:
         visit = Visit(request, self._cookies, {})
         try:
             if request.method == "POST":
                 visit.form = await read_form(request)
-            return await self._threads.run(show, visit)
+            return await threads.run(show, visit)
         except Stray as error:
-            log.info("connect.stray", kind=error.kind)
+            self._strays.note(kind=error.kind)
             return self._stray(visit, error.kind, 400)
-        except NotFound:
+        except (NotFound, KeyDestroyed):
             return self._stray(visit, "gone", 404)
         except (InvalidInput, TooLarge):
             return self._stray(visit, "form", 400)
-        except VaultError as error:
-            log.warning("connect.vault", reason=error.reason)
-            return self._stray(visit, "away", 503)
         except GatewayError as error:
             log.warning("connect.away", reason=error.reason)
             return self._stray(visit, "away", 503)

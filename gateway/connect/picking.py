@@ -4,11 +4,11 @@ before the one transaction that writes them.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-from contracts.accounts import Choice
+from contracts.accounts import Choice, Part
 from contracts.connection import AccountDetails, decode_details, encode_details
 from contracts.connector import Feature
 from contracts.errors import BeingRevoked, Conflict, InvalidInput
@@ -18,7 +18,16 @@ from storage.connections import Connection, Grant, new_id
 from storage.consenting import Account, Consenting, Given, Made
 from storage.database import now_ms
 from storage.grants import Grants
-from token_vault import GrantTokens, Kept, Purpose, TenantKeys, Vault, token_names, user_names
+from token_vault import (
+    DeploymentKeys,
+    GrantTokens,
+    Kept,
+    Purpose,
+    TenantKeys,
+    Vault,
+    token_names,
+    user_names,
+)
 
 _TRIES: Final = 3
 """Another consent may make what this one would; then what it made is found and used."""
@@ -75,80 +84,51 @@ class Picking:
     def _made(
         self, session: Session, kept: Kept, picked: Picked, features: Sequence[Feature]
     ) -> Made:
-        granted = kept.granted
-        picked = {n: parts for n, parts in picked.items() if _can(kept.choices, n)}
-        if granted is None or not picked:
+        picked = {n: parts for n, parts in sorted(picked.items()) if _can(kept.choices, n)}
+        if kept.granted is None or not picked:
             raise InvalidInput("pick at least one account")
-        keys, deployment = self._vault.tenant(session.tenant), self._vault.deployment()
+        keys = self._vault.tenant(session.tenant)
+        deployment = self._vault.deployment()
         hashes = {n: _account(keys, session, kept.choices[n]) for n in picked}
         known = self._consenting.known(session.tenant, session.provider, [*hashes.values()])
-        accounts = []
-        by_number = {}
-        for n, parts in sorted(picked.items()):
-            choice = kept.choices[n]
-            made = _connection(
-                keys, session, choice, parts, features, granted, hashes[n], known.get(hashes[n])
-            )
-            route = deployment.hash("route", session.provider, choice.account)
-            accounts.append(Account(made, route))
-            by_number[n] = made.id
+        making = _Making(session, kept, kept.granted, features, keys, deployment)
+        accounts = {
+            n: making.account(kept.choices[n], parts, known.get(hashes[n]))
+            for n, parts in picked.items()
+        }
         return Made(
             session=session,
-            person=deployment.hash("person", session.login, granted.tokens.subject),
-            accounts=accounts,
-            given=self._given(session, kept, granted, by_number),
+            person=deployment.hash("person", session.login, kept.granted.tokens.subject),
+            accounts=[*accounts.values()],
+            given=self._given(making, {n: one.connection.id for n, one in accounts.items()}),
             asked=kept.asked,
         )
 
-    def _given(
-        self, session: Session, kept: Kept, granted: Granted, by_number: Mapping[int, str]
-    ) -> list[Given]:
+    def _given(self, making: "_Making", ids: Mapping[int, str]) -> list[Given]:
         """A grant for each account with a token of its own, and one for all the others."""
         given = []
-        others = [id_ for n, id_ in by_number.items() if kept.choices[n].token is None]
+        tokens = making.granted.tokens
+        others = [id_ for n, id_ in ids.items() if making.kept.choices[n].token is None]
         if others:
-            given.append(self._grant(session, kept, granted, granted.tokens, (), others))
-        for n, id_ in by_number.items():
-            choice = kept.choices[n]
+            given.append(self._grant(making, tokens, (), others))
+        for n, id_ in ids.items():
+            choice = making.kept.choices[n]
             if choice.token is not None:
-                own = Tokens(
-                    choice.token, granted.tokens.obtained_at, subject=granted.tokens.subject
-                )
-                given.append(self._grant(session, kept, granted, own, (choice.account,), [id_]))
+                own = Tokens(choice.token, tokens.obtained_at, subject=tokens.subject)
+                given.append(self._grant(making, own, (choice.account,), [id_]))
         return given
 
     def _grant(
-        self,
-        session: Session,
-        kept: Kept,
-        granted: Granted,
-        tokens: Tokens,
-        account: tuple[str, ...],
-        carries: Collection[str],
+        self, making: "_Making", tokens: Tokens, account: tuple[str, ...], carries: Collection[str]
     ) -> Given:
-        keys, deployment = self._vault.tenant(session.tenant), self._vault.deployment()
-        login, who = session.login, tokens.subject
-        subject = keys.hash("subject", login, who, *account)
-        known = self._grants.find(session.tenant, login, subject)
+        session = making.session
+        subject = making.keys.hash("subject", session.login, tokens.subject, *account)
+        known = self._grants.find(session.tenant, session.login, subject)
         if known is not None and tokens.refresh_token is None:
             tokens = self._with_refresh_token(tokens, known)
-        id_, now = known.id if known else new_id("gra"), now_ms()
-        grant = Grant(
-            id=id_,
-            tenant=session.tenant,
-            login=login,
-            subject=subject,
-            scopes=sorted(granted.scopes),
-            sealed=self._tokens.seal(session.tenant, id_, tokens),
-            version=1,
-            created_at_ms=now,
-            expires_at_ms=None if tokens.expires_at is None else _ms(tokens.expires_at),
-            obtained_at_ms=_ms(tokens.obtained_at),
-            declined=sorted((kept.asked - granted.scopes) | granted.declined),
-            person=deployment.hash("person", login, who),
-        )
-        names = user_names(deployment, login, granted.ids | {who})
-        return Given(grant, carries, names | token_names(deployment, login, tokens))
+        id_ = known.id if known else new_id("gra")
+        sealed = self._tokens.seal(session.tenant, id_, tokens)
+        return Given(making.grant(id_, subject, sealed, tokens), carries, making.names(tokens))
 
     def _with_refresh_token(self, tokens: Tokens, known: Grant) -> Tokens:
         """A consent that is given again may bring no refresh token: the one before stays good."""
@@ -158,46 +138,82 @@ class Picking:
         return msgspec.structs.replace(tokens, refresh_token=before.refresh_token)
 
 
+class _Making(NamedTuple):
+    """One consent with the keys of whom it is for; makes rows."""
+
+    session: Session
+    kept: Kept
+    granted: Granted
+    features: Sequence[Feature]
+    keys: TenantKeys
+    deployment: DeploymentKeys
+
+    def account(
+        self, choice: Choice, parts: Collection[str] | None, known: Connection | None
+    ) -> Account:
+        """The connection of `choice`, under the id that it has if it is `known`."""
+        session, now = self.session, now_ms()
+        id_ = known.id if known else new_id("con")
+        details = AccountDetails(
+            choice.account, choice.name, self._parts(choice, parts, known), session.business
+        )
+        missing = [f.name for f in self.features if not self.granted.scopes.issuperset(f.scopes)]
+        connection = Connection(
+            id=id_,
+            tenant=session.tenant,
+            provider=session.provider,
+            account=_account(self.keys, session, choice),
+            sealed=self.keys.seal(Purpose.CONNECTION, id_.encode(), encode_details(details)),
+            status="pending",
+            status_reason="",
+            created_at_ms=now,
+            changed_at_ms=now,
+            receives_from_ms=now,
+            features=sorted(feature.name for feature in self.features),
+            missing=sorted(missing),
+        )
+        route = self.deployment.hash("route", session.provider, choice.account)
+        return Account(connection, route)
+
+    def _parts(
+        self, choice: Choice, parts: Collection[str] | None, known: Connection | None
+    ) -> tuple[Part, ...]:
+        if parts is None and known is not None:
+            plain = self.keys.open(Purpose.CONNECTION, known.id.encode(), known.sealed)
+            return decode_details(plain).parts
+        return tuple(part for part in choice.parts if part.id in (parts or ()))
+
+    def grant(self, id_: str, subject: bytes, sealed: bytes, tokens: Tokens) -> Grant:
+        """The row of a grant that has `tokens`."""
+        session, granted = self.session, self.granted
+        return Grant(
+            id=id_,
+            tenant=session.tenant,
+            login=session.login,
+            subject=subject,
+            scopes=sorted(granted.scopes),
+            sealed=sealed,
+            version=1,
+            created_at_ms=now_ms(),
+            expires_at_ms=None if tokens.expires_at is None else _ms(tokens.expires_at),
+            obtained_at_ms=_ms(tokens.obtained_at),
+            declined=sorted((self.kept.asked - granted.scopes) | granted.declined),
+            person=self.deployment.hash("person", session.login, tokens.subject),
+        )
+
+    def names(self, tokens: Tokens) -> frozenset[tuple[str, bytes]]:
+        """By which the provider may speak of the grant."""
+        login, ids = self.session.login, self.granted.ids | {tokens.subject}
+        named = token_names(self.deployment, login, tokens)
+        return named | user_names(self.deployment, login, ids)
+
+
 def _can(choices: Sequence[Choice], number: int) -> bool:
     return 0 <= number < len(choices) and not choices[number].hindrance
 
 
 def _account(keys: TenantKeys, session: Session, choice: Choice) -> bytes:
     return keys.hash("account", session.provider, choice.account)
-
-
-def _connection(
-    keys: TenantKeys,
-    session: Session,
-    choice: Choice,
-    parts: Collection[str] | None,
-    features: Sequence[Feature],
-    granted: Granted,
-    account: bytes,
-    known: Connection | None,
-) -> Connection:
-    id_, now = known.id if known else new_id("con"), now_ms()
-    if parts is None and known is not None:
-        plain = keys.open(Purpose.CONNECTION, id_.encode(), known.sealed)
-        chosen = decode_details(plain).parts
-    else:
-        chosen = tuple(part for part in choice.parts if part.id in (parts or ()))
-    details = AccountDetails(choice.account, choice.name, chosen, session.business)
-    missing = [f.name for f in features if not granted.scopes.issuperset(f.scopes)]
-    return Connection(
-        id=id_,
-        tenant=session.tenant,
-        provider=session.provider,
-        account=account,
-        sealed=keys.seal(Purpose.CONNECTION, id_.encode(), encode_details(details)),
-        status="pending",
-        status_reason="",
-        created_at_ms=now,
-        changed_at_ms=now,
-        receives_from_ms=now,
-        features=sorted(f.name for f in features),
-        missing=sorted(missing),
-    )
 
 
 def _ms(at: datetime) -> int:

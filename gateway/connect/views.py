@@ -15,6 +15,7 @@ from gateway.connect.rendering import Renderer, Texts
 from gateway.connect.texts import of_provider
 from gateway.connecting import Connecting
 from gateway.shapes import time_of
+from storage.activity import ActivityStore
 from storage.connect_sessions import ANSWERED, CONNECTED, GRANTED, NEW, Session
 from storage.connections import Connection, Connections
 from storage.database import now_ms
@@ -40,11 +41,12 @@ class Views:
         journey: Journey,
         connections: Connections,
         connecting: Connecting,
+        activity: ActivityStore,
         renderer: Renderer,
     ) -> None:
         self._settings, self._journey = settings, journey
         self._connections, self._connecting = connections, connecting
-        self._renderer = renderer
+        self._activity, self._renderer = activity, renderer
 
     def session(
         self, session: Session, browser: Browser, language: str, *, nothing: bool = False
@@ -77,7 +79,7 @@ class Views:
             "lead": texts("again.lead" if again else "start.lead"),
             "heading": texts("again.missing" if again else "start.reads"),
             "features": [_told(session.provider, one, texts) for one in features],
-            "names": ", ".join(_what(session.provider, one, texts) for one in features),
+            "names": _listed(session.provider, features, texts),
             "scopes": sorted({scope for one in features for scope in one.scopes}),
             "policy_url": self._settings.policy_url,
             "policy_version": self._settings.policy_version,
@@ -106,7 +108,7 @@ class Views:
             able=[(number, choice) for number, choice in choices if not choice.hindrance],
             unable=[(one, _hindrance(one, texts)) for _, one in choices if one.hindrance],
             who=granted.name if granted else "",
-            missing=", ".join(_what(session.provider, one, texts) for one in missing),
+            missing=_listed(session.provider, missing, texts),
             trap=session.login == "meta",
             nothing=nothing,
             action=f"/connect/{browser.token}/pick",
@@ -118,20 +120,25 @@ class Views:
     def done(self, session: Session, browser: Browser, texts: Texts) -> Response:
         """That it is connected, and the first message as it arrives."""
         own = of_provider(session.provider, texts.language)
-        write = texts.fill(own["write"]) if "write" in own else texts("done.write")
+        hint = texts.fill(own["try"]) if "try" in own else texts("done.try")
         return self._renderer.page(
             "done",
             texts,
             connected=[_shown(one) for one in self.standing(session)],
             look=f"/connect/{browser.token}/status",
-            write=write,
+            hint=hint,
             back=back(session),
         )
 
     def standing(self, session: Session) -> list[Standing]:
         """How the connections of a session are."""
         there = [self._connections.get(id_) for id_ in session.connected]
-        arrived = self._journey.sessions.arrived(session)
+        heard = self._activity.of(session.connected)
+        arrived = {
+            id_: one.last_at_ms
+            for id_, one in heard.items()
+            if one.last_at_ms >= (session.until_ms or 0)
+        }
         names = self._names(there)
         return [
             Standing(one.id, names[one.id], _state(one), _time(arrived.get(one.id)))
@@ -185,6 +192,11 @@ def _told(provider: str, feature: Feature, texts: Texts) -> dict[str, str]:
 def _what(provider: str, feature: Feature, texts: Texts) -> str:
     own = of_provider(provider, texts.language).get(feature.name, {})
     return texts.fill(own.get("what", feature.name))
+
+
+def _listed(provider: str, features: Sequence[Feature], texts: Texts) -> str:
+    """Within a sentence."""
+    return "; ".join(_what(provider, one, texts).rstrip(".") for one in features)
 
 
 def _hindrance(choice: Choice, texts: Texts) -> str:

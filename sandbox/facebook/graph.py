@@ -167,6 +167,11 @@ async def unknown_path(request: Request) -> Response:
     return errors.answer(request, error.document(), 404)
 
 
-def routes_last() -> Sequence[Route]:
-    """Return the route of everything that is not there."""
-    return [Route(f"{VERSION}/{{path:path}}", unknown_path, methods=list(METHODS))]
+def versioned() -> Route:
+    """Return the route of everything under a version that is not there."""
+    return Route(f"{VERSION}/{{path:path}}", unknown_path, methods=list(METHODS))
+
+
+def not_found() -> Sequence[Route]:
+    """Return the routes of everything that a host does not have; they come last."""
+    return [versioned(), Route("/{path:path}", unknown_path, methods=list(METHODS))]

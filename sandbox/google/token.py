@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox.fields import BadField, JsonObject
+from sandbox.google.api import not_found
 from sandbox.google.dialog import ISSUER
 from sandbox.google.errors import TokenError, invalid_grant, invalid_request
 from sandbox.google.people import Person
@@ -48,11 +49,12 @@ class TokenEndpoints:
             Route("/token", self.token, methods=["POST"]),
             Route("/revoke", self.revoke, methods=["POST"]),
             Route("/tokeninfo", self.tokeninfo, methods=["GET", "POST"]),
+            *not_found(),
         ]
 
     def userinfo_routes(self) -> list[Route]:
         """Return the routes of openidconnect.googleapis.com."""
-        return [Route("/v1/userinfo", self.userinfo, methods=["GET", "POST"])]
+        return [Route("/v1/userinfo", self.userinfo, methods=["GET", "POST"]), *not_found()]
 
     async def token(self, request: Request) -> Response:
         """POST: a code or a refresh token for an access token."""

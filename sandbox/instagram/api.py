@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from sandbox.facebook import errors
 from sandbox.facebook.errors import GraphError
-from sandbox.facebook.graph import VERSION, fields_of, no_field, params_of, routes_last
+from sandbox.facebook.graph import VERSION, fields_of, no_field, not_found, params_of
 from sandbox.fields import BadField, JsonObject
 from sandbox.instagram.accounts import BASIC, FIELDS, YOUNGEST_S, Account, Accounts, Token
 from sandbox.oauth.codes import CodeRefused
@@ -54,12 +54,15 @@ class InstagramApi:
             Route(apps, self.unsubscribe, methods=["DELETE"]),
             Route(f"{VERSION}/{{object}}", self.account, methods=["GET"]),
             Route("/me", self.account, methods=["GET"]),
-            *routes_last(),
+            *not_found(),
         ]
 
     def token_routes(self) -> list[Route]:
         """Return the routes of api.instagram.com."""
-        return [Route("/oauth/access_token", self.access_token, methods=["POST"])]
+        return [
+            Route("/oauth/access_token", self.access_token, methods=["POST"]),
+            *not_found(),
+        ]
 
     async def access_token(self, request: Request) -> Response:
         """A code for a token of an hour: `{"data": [{access_token, user_id, permissions}]}`.

@@ -25,6 +25,7 @@ from contracts.messages import (
     Conversation,
     Message,
     data_schema,
+    decode,
     encode,
     timestamp,
 )
@@ -54,6 +55,9 @@ class Unsigned(Endpoint):
     """Takes every delivery for signed: what is tested is what comes after."""
 
     path = "unsigned"
+
+    def __init__(self) -> None:
+        pass
 
     def handshake(self, query: Mapping[str, str]) -> str:
         return ""
@@ -127,6 +131,20 @@ class Bench:
             data=event.content,
         )
 
+    def check(self, results: list[Result]) -> None:
+        """Every result can be written, read and told apart; errors hold no content."""
+        for result in results:
+            if isinstance(result, Unreadable):
+                assert result.kind
+                assert result.error
+            else:
+                written = encode(self.message(result))
+                jsonschema_rs.validate(SCHEMAS[result.content.type], json.loads(written))
+                assert not any("\0" in text for text in texts(json.loads(written)))
+                assert decode(written).type == PREFIX + result.content.type
+                result.key.encode()
+                (result.contact or "").encode()
+
     def as_json(self, event: Event) -> dict[str, Any]:
         written: dict[str, Any] = json.loads(encode(self.message(event)))
         return written
@@ -137,6 +155,15 @@ BENCHES = {
     for provider in PROVIDERS
     if issubclass(provider.connector, Receives)
 }
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text in `value`, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in (*value, *value.values()) if isinstance(value, dict) else value:
+            yield from texts(part)
 
 
 def expectation(fixture: Path) -> Path:

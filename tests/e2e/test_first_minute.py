@@ -10,7 +10,7 @@ import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.keys import Keys
 
-from tests.browser import complaints, keys, narrow, page_width, picture, seen
+from tests.browser import complaints, keys, narrow, page_width, picture, seen, tab_to
 from tests.e2e.conftest import Operator
 from tests.e2e.stack import Feed, Json, Run, say, texts
 from tests.sandbox.stage import Phone
@@ -37,8 +37,6 @@ TYPES = {
     "unknown": "provider.unrecognized",
 }
 """Kinds of the sandbox, without the App Dashboard's test, and the type that each becomes."""
-
-MOST_TABS = 80
 
 
 @pytest.mark.chromium
@@ -79,26 +77,15 @@ def _write_and_wait(browser: Chrome, feed: Feed, text: str) -> float:
 def test_any_event_is_sent_by_keyboard_alone(run: Run, feed: Feed, chromium: Chrome) -> None:
     chromium.get(run.sandbox_url)
     seen(chromium, "#handshake-text", "verified")
-    _tab_to(chromium, "[data-view=events]")
+    tab_to(chromium, "[data-view=events]")
     keys(chromium, Keys.ENTER)
-    _tab_to(chromium, "#event-kind")
+    tab_to(chromium, "#event-kind")
     keys(chromium, "policy")
-    _tab_to(chromium, "#event-form button")
+    tab_to(chromium, "#event-form button")
     keys(chromium, Keys.ENTER)
     seen(chromium, "#toast", "policy enforcement sent")
     [notice] = feed.until(len)
     assert notice["type"] == "cleverbox.account.notice"
-
-
-def _tab_to(browser: Chrome, selector: str) -> None:
-    for _ in range(MOST_TABS):
-        keys(browser, Keys.TAB)
-        reached: bool = browser.execute_script(
-            "return document.activeElement.matches(arguments[0])", selector
-        )
-        if reached:
-            return
-    raise AssertionError(f"{selector} is not among the first {MOST_TABS} stops")
 
 
 @pytest.mark.chromium

@@ -1,11 +1,14 @@
 """Our own transport, SDK adapters and logins, against the providers as the sandbox plays them."""
 
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from hashlib import sha256
 
 import httpx
 import pytest
 
+from connectors import registry
 from connectors.kit.google.login import GoogleLogin
 from connectors.kit.google.services import calendar, execute, gmail
 from connectors.kit.google.settings import GoogleSettings
@@ -16,12 +19,15 @@ from connectors.kit.meta.graph import Graph
 from connectors.kit.meta.login import MetaLogin
 from connectors.kit.meta.settings import MetaSettings
 from connectors.kit.transport.auth import Bearer
+from connectors.kit.transport.hosts import rerouted
 from connectors.kit.transport.transport import Transport
+from contracts.accounts import Offers, Subscribes
 from contracts.errors import Permanent, PermissionMissing, Reauthorize, Retryable, Throttled
-from contracts.login import Tokens
+from contracts.login import Code, Consent, Tokens
 from contracts.tokens import Secret
 from sandbox.settings import Settings
 from tests.sandbox.logins import (
+    ACCOUNT,
     API,
     APPS,
     FACEBOOK,
@@ -31,6 +37,7 @@ from tests.sandbox.logins import (
     OLENA,
     SUB,
     Login,
+    query_of,
 )
 from tests.sandbox.stage import (
     INSTAGRAM_SECRET,
@@ -166,3 +173,69 @@ def test_the_login_google_and_its_services(login: Login, transport: Transport) -
     login.control(f"google/people/{SUB}/remove-app")
     with pytest.raises(Reauthorize):
         google.refresh(transport.client(), old)
+
+
+ENVIRON = {
+    "META_APP_ID": FACEBOOK,
+    "META_APP_SECRET": SECRET,
+    "META_VERIFY_TOKEN": VERIFY_TOKEN,
+    "INSTAGRAM_APP_ID": INSTAGRAM,
+    "INSTAGRAM_APP_SECRET": INSTAGRAM_SECRET,
+    "GOOGLE_CLIENT_ID": GOOGLE,
+    "GOOGLE_CLIENT_SECRET": GOOGLE_SECRET,
+}
+VERIFIER = "v" * 64
+CHALLENGE = urlsafe_b64encode(sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+
+
+@pytest.mark.parametrize(
+    ("provider", "person", "account"),
+    [
+        ("facebook", OLENA, PAGE),
+        ("instagram", ACCOUNT, ACCOUNT),
+        ("google_calendar", SUB, "olena@example.com"),
+        ("gmail", SUB, "olena@example.com"),
+    ],
+)
+def test_every_account_is_connected_subscribed_and_let_go(
+    login: Login, transport: Transport, provider: str, person: str, account: str
+) -> None:
+    built = registry.build(ENVIRON)
+    connector = built.connectors[provider]
+    assert isinstance(connector, Offers)
+    consenting = built.logins[connector.login]
+    scopes = frozenset(scope for feature in connector.features for scope in feature.scopes)
+    redirect_uri = login.redirect_uri(connector.login)
+    pkce = consenting.takes_pkce
+    consent = Consent(Secret("s1"), redirect_uri, scopes, CHALLENGE if pkce else None)
+    page = f"{rerouted(consenting.consent_url(consent), login.address)}&sandbox_person={person}"
+    assert login.http.get(page).status_code == 200
+    ticked = {"permission": sorted(scopes), "page": PAGE}
+    form = ticked if connector.login == "meta" else {"scope": sorted(scopes)}
+    if connector.login == "instagram":
+        form = {"scope": sorted(scopes - {"instagram_business_basic"})}
+    back = query_of(login.http.post(page, data={"decision": "continue", **form}))
+    assert back["state"] == "s1"
+    code = Code(Secret(back["code"]), redirect_uri, Secret(VERIFIER) if pkce else None)
+    granted = consenting.exchange(transport.client(), code)
+    assert granted.scopes >= scopes
+    with transport.client(consenting.carry(granted.tokens)) as client:
+        [choice] = connector.accounts(client, granted)
+    assert choice.account == account
+    if isinstance(connector, Subscribes):
+        own = tokens((choice.token or granted.tokens.access_token).reveal())
+        features = [feature.name for feature in connector.features]
+        with transport.client(consenting.carry(own)) as client:
+            connector.subscribe(client, account, features)
+            assert connector.inspect(client, account, features).on
+            assert not connector.inspect(client, account, features).missing
+            connector.unsubscribe(client, account)
+            assert not connector.inspect(client, account, features).on
+    at = {"meta": "facebook"}.get(consenting.name, consenting.name)
+    assert not login.state(at).get("subscriptions")
+    if connector.login == "instagram":  # it has no call that ends a consent
+        return
+    consenting.revoke(transport.client(), granted.tokens)
+    state = login.state(at)
+    assert state["live_tokens"] == 0
+    assert not any(one["connected"] for one in state["people"])

@@ -174,6 +174,7 @@ def test_the_settings_table_is_the_codes() -> None:
     kinds: list[type[msgspec.Struct]] = [
         Settings,
         *(line.settings for line in PROVIDERS),
+        *(own for line in PROVIDERS if line.endpoint and (own := line.endpoint.own_settings)),
         *(line.settings for line in LOGINS.values()),
     ]
     fields = {f.encode_name: f for kind in kinds for f in msgspec.structs.fields(kind)}

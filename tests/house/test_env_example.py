@@ -16,6 +16,7 @@ def test_every_setting_is_there() -> None:
     kinds: list[type[msgspec.Struct]] = [
         Settings,
         *(line.settings for line in PROVIDERS),
+        *(own for line in PROVIDERS if line.endpoint and (own := line.endpoint.own_settings)),
         *(line.settings for line in LOGINS.values()),
     ]
     settings = {field.encode_name for kind in kinds for field in msgspec.structs.fields(kind)}

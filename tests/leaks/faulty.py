@@ -15,14 +15,7 @@ from connectors.kit.meta.settings import MetaSettings
 from contracts import logs
 from contracts.connector import Account, Event, Item, Unreadable
 from contracts.settings import Settings, environment, load
-from storage.connections import Connections
-from storage.drain import DrainStore
-from storage.leases import Leases
-from storage.pooler import open_database
-from token_vault import open_vault
-from workers.drain import Drainer
-from workers.normalizing import Normalizer
-from workers.routing import Router
+from workers.composition import Parts
 
 log = structlog.get_logger()
 LANES = range(1024)
@@ -43,14 +36,10 @@ class Faulty(Facebook):
 
 def drain(environ: dict[str, str], *, leak: bool) -> None:
     """Drain all lanes."""
-    settings = load(Settings, environ)
-    database, vault = open_database(settings), open_vault(settings)
     connector = Faulty(load(MetaSettings, environ))
     connector.leaks = leak
-    normalizer = Normalizer(vault, settings.public_url)
-    router = Router(Connections(database), normalizer, {"facebook": connector})
-    leases = Leases(database, seconds=settings.lease_seconds)
-    Drainer(DrainStore(database), leases, vault, router).drain(LANES)
+    parts = Parts(load(Settings, environ), environ, connectors={"facebook": connector})
+    parts.drainer.drain(LANES)
 
 
 def fail() -> None:

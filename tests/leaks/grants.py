@@ -15,7 +15,7 @@ from storage.grants import REFRESH, Grants
 from tests.leaks.planted import Planted
 from tests.leaks.provider import FATES, Fate
 from token_vault import Vault, open_vault, seal_tokens
-from workers.refreshing import lifetime_ms
+from workers.token_times import lifetime_ms
 
 LOGINS: Final = ("google", "instagram", "meta")
 TENANT: Final = "acme"

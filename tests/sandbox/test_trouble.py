@@ -117,6 +117,26 @@ def test_a_form_of_another_site_changes_nothing(login: Login, path: str) -> None
     assert login.http.post(f"/api/{path}", data={"a": "b"}).status_code == 415
 
 
+@pytest.mark.parametrize(
+    ("host", "code"),
+    [
+        ("graph.facebook.com", 2500),
+        ("graph.instagram.com", 2500),
+        ("api.instagram.com", 2500),
+        ("oauth2.googleapis.com", 404),
+        ("openidconnect.googleapis.com", 404),
+        ("www.googleapis.com", 404),
+        ("gmail.googleapis.com", 404),
+        ("accounts.google.com", 404),
+    ],
+)
+def test_what_a_host_does_not_have_it_refuses_in_its_own_shape(
+    login: Login, host: str, code: int
+) -> None:
+    answer = login.call("GET", host, "/nowhere")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, code)
+
+
 def test_a_body_that_is_none_is_refused_in_the_providers_shape(login: Login) -> None:
     headers = {"host": "graph.facebook.com", "content-type": "application/json"}
     answer = login.http.post("/v24.0/oauth/access_token", content=b"[", headers=headers)

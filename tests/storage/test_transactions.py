@@ -21,8 +21,9 @@ from storage.drain_sql import Key
 from storage.due import DueRows
 from storage.erasing import Erasing
 from storage.expiry import drop_dedupe
-from storage.gaps import Gaps
-from storage.grants import REFRESH, Grants, Outcome, Renewal, Turned
+from storage.gaps import Gaps, gap
+from storage.grants import RECONCILE, REFRESH, Grants, Outcome, Renewal, Turned
+from storage.inspections import Allowed, Inspection, Subscription
 from storage.leases import LANE, Lease, Leases
 from storage.partitions import ensure_partitions, today
 from storage.schema import messages
@@ -73,6 +74,7 @@ class Traffic:
             (self._keep_house, 1),
             (self._consent, 1),
             (self._refresh, 3),
+            (self._look, 3),
         ]
 
     def run(self, transactions: int, seed: int) -> None:
@@ -111,10 +113,10 @@ class Traffic:
     def _announce_gap(self, chance: random.Random) -> None:
         gaps, now = Gaps(self._database), now_ms()
         gaps.announce_all(now - 1000, now, "refused")
-        for gap in gaps.waiting():
-            said = [_append(chance, id_, key=(gap.id, id_)) for id_ in CONNECTIONS]
+        for told in gaps.waiting():
+            said = [_append(chance, id_, key=(told.id, id_)) for id_ in CONNECTIONS]
             self._write(Turn(appends=said))
-            gaps.done(gap.id)
+            gaps.done(told.id)
 
     def _change_status(self, chance: random.Random) -> None:
         status = chance.choice(["active", "active", "paused", "revoked"])
@@ -152,6 +154,34 @@ class Traffic:
         with contextlib.suppress(LeaseLost):
             try:
                 self._write(Turn(first=outcome.commit, appends=said))
+            except Conflict:
+                rows.finish(row, now_ms())
+
+    def _look(self, chance: random.Random) -> None:
+        rows, grants, id_ = (
+            DueRows(self._database),
+            Grants(self._database),
+            chance.choice([*CONNECTIONS]),
+        )
+        row = rows.take_now(RECONCILE, id_)
+        if row is None:
+            rows.schedule(RECONCILE, id_, now_ms())
+            return
+        was = self._connections.get(id_)
+        allowed = [Allowed(grant, ["a"], ["b"]) for grant in grants.of_connection(id_)]
+        inspection = Inspection(
+            row,
+            now_ms(),
+            Turned(was, chance.choice(["active", "degraded"]), "", {}, []),
+            allowed,
+            subscription=Subscription("facebook", digest("account"), "on"),
+            gap=gap(digest("account"), 1, now_ms(), "unsubscribed"),
+            watch_at_ms=now_ms(),
+        )
+        said = [_append(chance, id_, key=(row.ticket, id_))]
+        with contextlib.suppress(LeaseLost):
+            try:
+                self._write(Turn(first=inspection.commit, appends=said))
             except Conflict:
                 rows.finish(row, now_ms())
 

@@ -15,7 +15,7 @@ from storage.grants import REFRESH, Grants
 from storage.schema import due
 from tests.rig import Rig
 from tests.workers.logins import FIRST, LIFE_S
-from workers.refreshing import lifetime_ms
+from workers.token_times import lifetime_ms
 
 SUBJECT = "9001"
 """Who consents."""

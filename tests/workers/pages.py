@@ -1,5 +1,6 @@
 """A provider of Pages that is not there: what it knows, its login and its connector."""
 
+import time
 from collections.abc import Collection, Generator
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
@@ -31,12 +32,14 @@ class Pages:
         """Fields that subscribing has an effect on."""
         self.fails: dict[str, list[Exception]] = {}
         """By call: what it fails with, one after the other."""
+        self.delay_s = 0.0
         self.calls: list[tuple[str, str]] = []
         """What was called, and with which token or for which account."""
 
     def answer(self, call: str, token: str, about: str = "") -> None:
         """Count a call, and fail as told."""
         self.calls.append((call, about or token))
+        time.sleep(self.delay_s)
         if self.fails.get(call):
             raise self.fails[call].pop(0)
         if token in self.dead:
@@ -108,7 +111,7 @@ class PagesConnector(Facebook, Offers, Subscribes):
     """Subscribes at `Pages` in place of Meta."""
 
     login = "meta"
-    features: ClassVar[tuple[Feature, ...]] = (  # type: ignore[assignment]
+    features: ClassVar[tuple[Feature, ...]] = (
         Feature("messages", ("pages_messaging", "pages_manage_metadata")),
         Feature("comments", ("pages_read_user_content",)),
     )

@@ -23,9 +23,9 @@ from tests.workers.world import World, WorldLogin, WorldPages
 from token_vault.names import user_names
 from workers.ending import Ending
 from workers.normalizing import Normalizer
-from workers.refreshing import lifetime_ms
 from workers.revoking import Revoker
 from workers.scheduler import putting_off
+from workers.token_times import lifetime_ms
 
 SUBJECT, PAGE = "Olena", "42"
 

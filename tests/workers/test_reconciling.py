@@ -1,7 +1,8 @@
 """Looking at connections: what the provider shows, and what becomes of status and feed."""
 
+import time
 from collections.abc import Iterator
-from concurrent.futures import wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -154,17 +155,7 @@ def test_what_was_asked_or_had_and_is_not_granted_counts_as_declined(
     rig: Rig, pages: Pages
 ) -> None:
     page, grant = connect(rig)
-    row = {name: [] for name in ("features", "granted", "declined")} | {
-        "id": "cns_1",
-        "tenant": "acme",
-        "grant": grant.id,
-        "login": "meta",
-        "asked": ["pages_messaging", "email"],
-        "policy": "1",
-        "at_ms": 1,
-    }
-    with rig.database.write() as open_:
-        open_.execute(sa.insert(consents).values(**row))
+    accept(rig, grant, asked=("pages_messaging", "email"))
     pages.scopes = {"pages_manage_metadata"}
     look(rig, page)
     now = Grants(rig.database).get(grant.id)
@@ -172,6 +163,21 @@ def test_what_was_asked_or_had_and_is_not_granted_counts_as_declined(
     pages.scopes = {"pages_manage_metadata", "email"}
     look(rig, page)
     assert Grants(rig.database).get(grant.id).declined == ["pages_messaging"]
+
+
+def accept(rig: Rig, grant: Grant, *, policy: str = "1", asked: tuple[str, ...] = ()) -> None:
+    """A consent on record."""
+    row = {name: [] for name in ("features", "granted", "declined")} | {
+        "id": f"cns_{policy}",
+        "tenant": "acme",
+        "grant": grant.id,
+        "login": "meta",
+        "asked": list(asked),
+        "policy": policy,
+        "at_ms": now_ms(),
+    }
+    with rig.database.write() as open_:
+        open_.execute(sa.insert(consents).values(**row))
 
 
 def test_without_any_feature_that_works_nothing_is_subscribed(rig: Rig, pages: Pages) -> None:
@@ -336,6 +342,33 @@ def test_a_connection_without_a_grant_has_nothing_to_ask(rig: Rig, pages: Pages)
     assert (pages.names(), status(rig, page)) == ([], ("active", ""))
 
 
+def test_a_token_by_hand_is_used_where_its_login_is_on(rig: Rig, pages: Pages) -> None:
+    page = rig.connect("acme", "11")
+    consent(rig, tokens(None, name="by hand"), [page], login="manual")
+    look(rig, page)
+    assert pages.names() == ["inspect", "subscribe", "inspect"]
+    rig.parts.accounts._logins = {}
+    look(rig, page)
+    assert (pages.names(), status(rig, page), error_of(rig, page)) == ([], ("active", ""), "")
+
+
+def test_calls_may_take_longer_than_a_lease(rig: Rig, pages: Pages) -> None:
+    page, _ = connect(rig)
+    rows = DueRows(rig.database, seconds=3)
+    rig.parts.reconciler._rows = rows
+    pages.delay_s = 1.0
+    pages.subscribed.clear()
+    rows.schedule(RECONCILE, page.id, now_ms() - 1)
+    (row,) = rows.take([RECONCILE], 1)
+    with ThreadPoolExecutor(1) as threads:
+        slow = threads.submit(rig.parts.reconciler.run, row)
+        while not slow.done():
+            assert rows.take([RECONCILE], 1) == [], "another worker took it"
+            time.sleep(0.05)
+        slow.result()
+    assert "10" in pages.subscribed
+
+
 def test_of_what_is_gone_the_row_goes_too(rig: Rig) -> None:
     page, _ = connect(rig)
     rig.vault.destroy_tenant("acme")
@@ -440,3 +473,21 @@ def test_a_subscription_found_by_its_account(rig: Rig) -> None:
     assert found is not None
     assert (found.state, found.missing, found.ending) == ("on", [], None)
     assert Inspections(rig.database).subscription("facebook", b"other") is None
+
+
+# -- the privacy policy -------------------------------------------------------------------------
+
+
+def test_a_policy_that_changed_is_said_once_for_each_version(rig: Rig) -> None:
+    page, grant = connect(rig)
+    empty: dict[str, list[str]] = {"features": [], "asked": [], "granted": [], "declined": []}
+    row = {"id": "cns_1", "tenant": "acme", "grant": grant.id, "login": "meta", "at_ms": 1}
+    with rig.database.write() as open_:
+        open_.execute(sa.insert(consents).values({**row, **empty, "policy": "v1"}))
+    for version in ("", "v1", "v2", "v2", "v3"):
+        rig.parts.policy.version = version
+        look(rig, page)
+    told = [m.data for m in rig.messages() if m.type == "cleverbox.account.notice"]
+    assert [one.notice for one in told] == ["policy_changed", "policy_changed"]
+    assert "version v2 now; accepted was version v1" in told[0].detail
+    assert Connections(rig.database).get(page.id).noticed == "v3"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from workers.standing import Causes, Known, kinds, standing, told
+from contracts.causes import Causes, kinds
+from workers.standing import Known, standing, told
 
 REFUSED = {"refused:gra_1": "invalid_grant"}
 TOKEN = {"token:gra_1": "it has expired, and retryable: away"}

@@ -9,7 +9,8 @@ from structlog.testing import capture_logs
 
 from contracts.tokens import Opening
 from storage import partitions
-from storage.connecting_schema import signals
+from storage.connect_sessions import ConnectSessions, Session
+from storage.connecting_schema import connect_sessions, signals
 from storage.database import now_ms
 from storage.openings import MINUTE_MS, TokenOpenings
 from storage.partitions import DAY_MS
@@ -94,3 +95,12 @@ def test_signals_are_kept_for_400_days(rig: Rig) -> None:
         rows = connection.scalars(sa.select(due.c.key).where(due.c.kind == SIGNAL)).all()
     assert left == ["sig_open", "sig_young"]
     assert sorted(rows) == left
+
+
+def test_connect_sessions_go_when_their_time_is_over(rig: Rig) -> None:
+    sessions, now = ConnectSessions(rig.database), now_ms()
+    for name, until in (("old", now - 1), ("young", now + 60_000)):
+        sessions.add(Session(name, "acme", "B", "facebook", "meta", [], None, None, 1, until))
+    rig.parts.upkeep.run()
+    with rig.database.read() as connection:
+        assert [*connection.scalars(sa.select(connect_sessions.c.id))] == ["young"]

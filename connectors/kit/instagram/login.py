@@ -28,6 +28,7 @@ class InstagramLogin(OAuthLogin):
     name: ClassVar[str] = "instagram"
     title: ClassVar[str] = "Instagram"
     rotates: ClassVar[bool] = False
+    accumulates: ClassVar[bool] = False
     takes_pkce: ClassVar[bool] = False
 
     def __init__(

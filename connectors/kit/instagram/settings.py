@@ -12,15 +12,3 @@ class InstagramSettings(
 
     app_id: str
     app_secret: Secret
-    app_secret_previous: Secret | None = None
-    """Still valid while the secret is being rotated."""
-
-    @property
-    def secrets(self) -> tuple[tuple[str, Secret], ...]:
-        """Name and secret, in the order in which they are tried."""
-        if self.app_secret_previous is None:
-            return (("instagram", self.app_secret),)
-        return (
-            ("instagram", self.app_secret),
-            ("instagram-previous", self.app_secret_previous),
-        )

@@ -1,4 +1,4 @@
-"""`/webhooks/meta`: one callback URL for every object of the Meta app.
+"""`/webhooks/meta`: one callback URL for every object of the Meta app and of the Instagram app.
 
 Source: https://developers.facebook.com/docs/graph-api/webhooks/getting-started.
 """
@@ -11,7 +11,8 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from connectors.kit.meta.settings import MetaSettings
+from connectors.kit.instagram.whose import account_of
+from connectors.kit.meta.settings import MetaApps
 from connectors.kit.rawjson import UNREADABLE, elements, members, mend
 from connectors.kit.shape import Id
 from connectors.kit.signatures import check_hub_signature
@@ -19,11 +20,11 @@ from contracts.connector import Delivery, Endpoint, Item, VerifiedDelivery
 from contracts.errors import BadSignature, MalformedDelivery
 from contracts.messages import clean_text
 
-PROVIDERS: Final = {"page": "facebook"}
+PROVIDERS: Final = {"page": "facebook", "instagram": "instagram"}
 """A delivery's `object` → the provider whose connector reads its entries."""
 
-_OF_PEOPLE: Final = ("permissions", "user")
-"""Objects whose entries are about a person's consent, and whose items have that person as route."""
+_ADMITS: Final = {"instagram": "instagram", "instagram-previous": "instagram"}
+"""A secret's name → the only `object` whose deliveries it may sign; what is not here signs all."""
 
 _MOST_ENTRIES: Final = 10_000
 """Meta sends at most 1,000 updates in one POST."""
@@ -41,29 +42,27 @@ class _Head(msgspec.Struct):
     id: Id
 
 
-class _Person(msgspec.Struct):
-    """Of an entry about a person: `uid` says who, and `id` may be "0"."""
-
+class _About(msgspec.Struct):
     uid: Id = ""
-    id: Id = ""
 
 
 _envelope: Final = msgspec.json.Decoder(_Envelope)
 _head: Final = msgspec.json.Decoder(_Head)
-_person: Final = msgspec.json.Decoder(_Person)
+_about: Final = msgspec.json.Decoder(_About)
 
 
 class MetaEndpoint(Endpoint):
-    """Signed with the app's secret; an item is what one delivery says of one account.
+    """Signed with an app's secret; an item is what one delivery says of one account.
 
     An item's bytes are the entry's as they came, or `[entry,entry…]` when the account has several.
     An object of no provider here becomes items of `meta.<object>`, which stay unrouted.
     """
 
     path: ClassVar[str] = "meta"
+    own_settings: ClassVar[type[msgspec.Struct] | None] = MetaApps
 
-    def __init__(self, settings: MetaSettings) -> None:
-        self._secrets, self._verify_token = settings.secrets, settings.verify_token
+    def __init__(self, settings: MetaApps) -> None:
+        self._secrets, self._verify_token = settings.secrets, settings.meta_verify_token
 
     def handshake(self, query: Mapping[str, str]) -> str:
         given = query.get("hub.verify_token", "").encode("utf-8", "replace")
@@ -74,14 +73,29 @@ class MetaEndpoint(Endpoint):
         return query["hub.challenge"]
 
     def check(self, delivery: Delivery) -> str:
-        return check_hub_signature(delivery, self._secrets)
+        signer = check_hub_signature(delivery, self._secrets)
+        if signer in _ADMITS and not _is_of(_ADMITS[signer], delivery.body):
+            raise BadSignature("the object is none that this secret may sign")
+        return signer
 
     def split(self, delivery: VerifiedDelivery) -> list[Item]:
-        kind, entries = _decoded(delivery.body) or _cut(delivery.body)
+        kind, entries = _read(delivery.body)
         if len(entries) > _MOST_ENTRIES:
             raise MalformedDelivery("too many entries")
-        about = _whose if kind in _OF_PEOPLE else _account
-        return _items(PROVIDERS.get(kind) or f"meta.{_as_name(kind)}", entries, about)
+        return _items(PROVIDERS.get(kind) or f"meta.{_as_name(kind)}", entries)
+
+
+def _read(body: bytes) -> tuple[str, list[bytes]]:
+    """Object and entries. Raises `MalformedDelivery`."""
+    return _decoded(body) or _cut(body)
+
+
+def _is_of(kind: str, body: bytes) -> bool:
+    """Whether `body` is of the object `kind`, or cannot be read: that is for `split` to say."""
+    try:
+        return _read(body)[0] == kind
+    except MalformedDelivery:
+        return True
 
 
 def _decoded(body: bytes) -> tuple[str, list[bytes]] | None:
@@ -120,21 +134,27 @@ def _as_name(kind: str) -> str:
     return _NOT_A_NAME.sub("_", kind.lower())[:40]
 
 
-def _account(raw: bytes) -> Id:
-    return _head.decode(raw).id
+def _person(raw: bytes) -> Id | None:
+    """Who it is about, in an entry about a person: its `id` may be "0"."""
+    return _about.decode(raw).uid or None
 
 
-def _whose(raw: bytes) -> Id:
-    found = _person.decode(raw)
-    return found.uid or found.id
+_WHOSE: Final[Mapping[str, Callable[[bytes], Id | None]]] = {
+    "instagram": account_of,
+    "meta.permissions": _person,
+    "meta.user": _person,
+}
+"""A provider → what tells an entry's account, or person, when its `id` does not."""
 
 
-def _items(provider: str, entries: Iterable[bytes], about: Callable[[bytes], Id]) -> list[Item]:
+def _items(provider: str, entries: Iterable[bytes]) -> list[Item]:
+    whose = _WHOSE.get(provider)
     parts: list[tuple[str, list[bytes]]] = []
     readable: dict[str, list[bytes]] = {}
     for raw in entries:
         try:
-            route = _route(about(raw))
+            head = _head.decode(raw)
+            route = _route((whose(raw) if whose else None) or head.id)
         except UNREADABLE:  # an item of its own: it must not spoil others of its account
             broken = _found_route(raw)
             parts.append((broken, [raw]))

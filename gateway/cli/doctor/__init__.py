@@ -14,6 +14,7 @@ from gateway.cli.parts import Parts, parts
 CHECKS: Final[Sequence[tuple[str, Check]]] = (
     ("settings", machine.names),
     ("public address", public.address),
+    ("connect pages", public.returning),
     ("robots.txt", public.robots),
     ("providers", providers.settings),
     ("keyring", vault.keyring),

@@ -27,6 +27,25 @@ def address(built: Parts) -> Iterator[Finding]:
         yield ok("public address", url)
 
 
+def returning(built: Parts) -> Iterator[Finding]:
+    """Whether the CRM can have people connect accounts and come back."""
+    settings = built.settings
+    if settings.return_urls is None and not is_loopback(settings.public_url):
+        yield warn(
+            "connect pages",
+            "GATEWAY_RETURN_URLS is not set, so nobody can be led back to the CRM",
+            "set it, or accounts are connected by hand alone",
+        )
+    elif settings.policy_url is None:
+        yield warn(
+            "connect pages",
+            "no privacy policy is linked, and no version recorded",
+            "set GATEWAY_POLICY_URL and GATEWAY_POLICY_VERSION",
+        )
+    else:
+        yield ok("connect pages", f"link version {settings.policy_version} of the privacy policy")
+
+
 def robots(built: Parts) -> Iterator[Finding]:
     """Whether robots.txt is there and lets Google deliver."""
     import httpx

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -17,22 +17,26 @@ Table = Mapping[str, Any]
 
 @cache
 def catalog(language: str) -> Mapping[str, str]:
-    """The pages' texts by name, `section.name`."""
+    """The pages' texts by name, `section.name` or `section.part.name`."""
     text = files(__package__).joinpath(f"{language}.toml").read_text(encoding="utf-8")
-    return {
-        f"{section}.{name}": value
-        for section, texts in tomllib.loads(text).items()
-        for name, value in texts.items()
-    }
+    return dict(_flat(tomllib.loads(text), ""))
 
 
 @cache
 def of_provider(provider: str, language: str) -> Table:
-    """What a connector's own `connect.toml` says: of each feature `what` and `why`, and `write`:
-    how to try it.
+    """What a connector's own `connect.toml` says: of each feature `what` and `why`, and `try`:
+    how to see it work.
     """
     kind = next((line.connector for line in PROVIDERS if line.connector.name == provider), None)
     return _of_connector(kind).get(language, {}) if kind is not None else {}
+
+
+def _flat(table: Table, within: str) -> Iterator[tuple[str, str]]:
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{within}{name}.")
+        else:
+            yield f"{within}{name}", value
 
 
 def _of_connector(kind: type[Connector]) -> Table:

@@ -27,6 +27,8 @@ def _more_of_connections_and_grants() -> None:
         "SELECT 'reconcile', id, 0, 0, '' FROM connections "
         "WHERE status IN ('needs_reauth', 'degraded')"
     )
+    noticed = sa.Column("noticed", sa.Text(), nullable=False, server_default="")
+    op.add_column("connections", noticed)
     op.add_column("grants", sa.Column("declined", sa.JSON(), nullable=False, server_default="[]"))
     op.add_column("grants", sa.Column("person", sa.LargeBinary(length=16), nullable=True))
     op.create_index("ix_grants_person", "grants", ["person"], unique=False)

@@ -12,27 +12,14 @@ from tests.connectors.facebook.deliveries import (
     BENCH,
     FIRST,
     LAST,
-    TIME,
     check,
     entry,
     mids,
     normalize,
 )
 from tests.connectors.samples import fixtures
+from tests.connectors.spoiled import as_bytes, json_values, mutated
 
-json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.integers(min_value=10**18, max_value=10**60)
-    | st.floats()
-    | st.text(st.characters(codec=None), max_size=8)
-    | st.sampled_from(["id", TIME, TIME // 1000, str(TIME), "9" * 5000, 10**4000]),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
-    ),
-    max_leaves=8,
-)
 SAMPLES = [
     json.loads(path.read_bytes())["entry"][0]
     for path in fixtures(BENCH.fixtures)
@@ -40,52 +27,12 @@ SAMPLES = [
 ]
 
 
-def places(value: Any, *way: Any) -> list[tuple[Any, ...]]:
-    """Paths to every value inside `value`."""
-    if not isinstance(value, dict | list):
-        return []
-    found: list[tuple[Any, ...]] = []
-    for key, part in value.items() if isinstance(value, dict) else enumerate(value):
-        found += [(*way, key), *places(part, *way, key)]
-    return found
-
-
-def changed(value: Any, path: tuple[Any, ...], how: str, new: Any) -> Any:
-    copy = json.loads(json.dumps(value))
-    *way, last = path
-    inner = copy
-    for key in way:
-        inner = inner[key]
-    if how == "remove":
-        del inner[last]
-    elif how == "wrap":
-        inner[last] = [inner[last], new]
-    else:
-        inner[last] = new
-    return copy
-
-
-@st.composite
-def mutated(draw: st.DrawFn) -> Any:
-    """A fixture's entry with one or two values replaced, wrapped or removed."""
-    value = draw(st.sampled_from(SAMPLES))
-    for _ in range(draw(st.integers(1, 2))):
-        if found := places(value):
-            how = draw(st.sampled_from(["replace", "wrap", "remove"]))
-            value = changed(value, draw(st.sampled_from(found)), how, draw(json_values))
-    return value
-
-
-def as_bytes(value: Any, ascii_only: bool) -> bytes:
-    return json.dumps(value, ensure_ascii=ascii_only).encode(errors="surrogatepass")
-
-
-@given(mutated(), st.booleans())
+@given(mutated(SAMPLES), st.booleans())
 def test_changed_entries_raise_nothing(value: Any, ascii_only: bool) -> None:
     check(normalize(as_bytes(value, ascii_only)))
 
 
-@given(mutated(), st.booleans(), st.integers(0, 2))
+@given(mutated(SAMPLES), st.booleans(), st.integers(0, 2))
 def test_changed_entries_lose_no_neighbour(value: Any, ascii_only: bool, place: int) -> None:
     entries = [entry(FIRST, page=b'"77"'), entry(LAST, page=b'"78"')]
     entries.insert(place, as_bytes(value, ascii_only))

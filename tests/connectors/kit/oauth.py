@@ -1,7 +1,6 @@
 """What the tests of logins share: a clock, the logins with made-up settings, what was sent."""
 
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -24,9 +23,14 @@ def now() -> datetime:
     return NOW
 
 
-def meta(**settings: Any) -> MetaLogin:
-    own = {"app_secret": Secret("SECRET3"), "verify_token": Secret("v"), "app_id": "3"}
-    return MetaLogin(MetaSettings(**own | settings), now)
+def meta(login_config_id: str | None = None) -> MetaLogin:
+    settings = MetaSettings(
+        app_secret=Secret("SECRET3"),
+        verify_token=Secret("v"),
+        app_id="3",
+        login_config_id=login_config_id,
+    )
+    return MetaLogin(settings, now)
 
 
 GOOGLE = GoogleLogin(GoogleSettings(client_id="ID1", client_secret=Secret("SECRET1")), now)

@@ -210,7 +210,7 @@ def test_permissions_are_asked_without_a_token_in_the_address(
 ) -> None:
     httpx_mock.add_response(json={"aud": "ID1", "scope": f"openid email {READ}", "sub": "1089"})
     full = "https://www.googleapis.com/auth/userinfo.email"
-    assert GOOGLE.permissions(client, tokens()) == {"openid", full, READ}
+    assert GOOGLE.permissions(client, tokens()) == frozenset({"openid", full, READ})
     (sent,) = httpx_mock.get_requests()
     assert str(sent.url) == "https://oauth2.googleapis.com/tokeninfo"
     assert form(sent) == {"access_token": "TOKEN1"}
@@ -267,6 +267,6 @@ def test_trap_a_consent_that_has_ended_already_is_a_success(
 def test_a_consent_that_could_not_be_ended(
     status: int, told: Any, kind: type[ProviderError], client: httpx.Client, httpx_mock: HTTPXMock
 ) -> None:
-    httpx_mock.add_response(status, content=json.dumps(told))
+    httpx_mock.add_response(status, content=json.dumps(told).encode())
     with pytest.raises(kind):
         GOOGLE.revoke(client, tokens())

@@ -1,4 +1,4 @@
-"""Instagram's own login: its dialog, its code, its three ids, and that it has no end. Traps by name."""
+"""Instagram's own login: dialog, code, three ids, and that it has no end. Traps by their names."""
 
 from typing import Any
 

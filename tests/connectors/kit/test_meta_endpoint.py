@@ -9,14 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.kit.meta.endpoint import MetaEndpoint
-from connectors.kit.meta.settings import MetaSettings
+from connectors.kit.meta.settings import MetaApps
 from connectors.kit.rawjson import elements
 from contracts.connector import Delivery, Item
 from contracts.errors import MalformedDelivery
 from contracts.tokens import Secret
 
 ENDPOINT = MetaEndpoint(
-    MetaSettings(app_secret=Secret("test-secret"), verify_token=Secret("verify-me"))
+    MetaApps(
+        meta_verify_token=Secret("verify-me"),
+        meta_app_secret=Secret("test-secret"),
+    )
 )
 
 

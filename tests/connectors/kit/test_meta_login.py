@@ -1,4 +1,4 @@
-"""Facebook Login for Business: the dialog, the code, the long-lived token, the end. Traps by name."""
+"""Facebook Login for Business: dialog, code, long-lived token, end. Traps by their names."""
 
 from datetime import timedelta
 from typing import Any
@@ -234,7 +234,7 @@ def test_what_is_no_token_is_an_unknown_outcome(
 def test_permissions_are_those_of_the_token(client: httpx.Client, httpx_mock: HTTPXMock) -> None:
     data = {"app_id": "3", "is_valid": True, "scopes": ["pages_messaging"]}
     httpx_mock.add_response(json={"data": data})
-    assert META.permissions(client, tokens()) == {"pages_messaging"}
+    assert META.permissions(client, tokens()) == frozenset({"pages_messaging"})
     httpx_mock.add_response(json={"data": {"is_valid": False, "error": {"code": 190}}})
     with pytest.raises(Reauthorize):
         META.permissions(client, tokens())

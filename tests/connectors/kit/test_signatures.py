@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from connectors.kit import signatures
 from connectors.kit.meta.endpoint import MetaEndpoint
-from connectors.kit.meta.settings import MetaSettings
+from connectors.kit.meta.settings import MetaApps
 from connectors.kit.signatures import check_hub_signature
 from contracts.connector import Delivery, VerifiedDelivery
-from contracts.errors import BadSignature
+from contracts.errors import BadSignature, MalformedDelivery
 from contracts.tokens import Secret
 
 BODY = (
@@ -23,10 +23,12 @@ SIGNED = "sha256=c9fdf30bf6498259b4885e79272b105deac3d9d66c443ae0e5b4959749ec7c2
 """Of BODY, with the secret `test-secret`."""
 
 ENDPOINT = MetaEndpoint(
-    MetaSettings(
-        app_secret=Secret("test-secret"),
-        verify_token=Secret("verify-me"),
-        app_secret_previous=Secret("older-secret"),
+    MetaApps(
+        meta_verify_token=Secret("verify-me"),
+        meta_app_secret=Secret("test-secret"),
+        meta_app_secret_previous=Secret("older-secret"),
+        instagram_app_secret=Secret("instagram-secret"),
+        instagram_app_secret_previous=Secret("older-instagram-secret"),
     )
 )
 
@@ -42,6 +44,56 @@ def test_a_known_vector() -> None:
 def test_the_previous_secret_is_known_by_its_name() -> None:
     digest = hmac.new(b"older-secret", BODY, hashlib.sha256).hexdigest()
     assert ENDPOINT.verify(delivery(f"sha256={digest}")).signer == "meta-previous"
+
+
+def signed(secret: bytes, body: bytes) -> Delivery:
+    return delivery(f"sha256={hmac.new(secret, body, hashlib.sha256).hexdigest()}", body)
+
+
+INSTAGRAM = BODY.replace(b'"page"', b'"instagram"')
+
+
+@pytest.mark.parametrize(
+    ("secret", "signer"),
+    [
+        (b"test-secret", "meta"),
+        (b"older-secret", "meta-previous"),
+        (b"instagram-secret", "instagram"),
+        (b"older-instagram-secret", "instagram-previous"),
+    ],
+)
+def test_instagram_is_signed_by_either_app(secret: bytes, signer: str) -> None:
+    assert ENDPOINT.verify(signed(secret, INSTAGRAM)).signer == signer
+
+
+@pytest.mark.parametrize("secret", [b"instagram-secret", b"older-instagram-secret"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        BODY,
+        BODY.replace(b'"page"', b'"permissions"'),
+        INSTAGRAM[:-1] + b',"object":"page"}',
+        INSTAGRAM[:-1] + b',"entry":[],"object":"page"}',
+    ],
+)
+def test_the_instagram_app_signs_for_instagram_alone(secret: bytes, body: bytes) -> None:
+    with pytest.raises(BadSignature):
+        ENDPOINT.verify(signed(secret, body))
+
+
+def test_what_the_instagram_app_signed_and_cannot_be_read_is_for_split_to_say() -> None:
+    verified = ENDPOINT.verify(signed(b"instagram-secret", b'{"object":"instagram"}'))
+    with pytest.raises(MalformedDelivery):
+        ENDPOINT.split(verified)
+
+
+def test_without_the_meta_app_its_objects_are_nobodys() -> None:
+    apps = MetaApps(meta_verify_token=Secret("v"), instagram_app_secret=Secret("instagram-secret"))
+    endpoint = MetaEndpoint(apps)
+    assert endpoint.verify(signed(b"instagram-secret", INSTAGRAM)).signer == "instagram"
+    for secret in (b"test-secret", b"instagram-secret"):
+        with pytest.raises(BadSignature):
+            endpoint.verify(signed(secret, BODY))
 
 
 @pytest.mark.parametrize(

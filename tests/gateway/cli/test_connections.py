@@ -2,7 +2,8 @@
 
 from storage.connections import ADOPT_MS, Connections
 from storage.database import now_ms
-from storage.grants import Grants
+from storage.due import DueRows
+from storage.grants import RECONCILE, Grants
 from storage.schema import grants
 from tests.gateway.cli.conftest import Gateway
 from tests.rig import Rig
@@ -114,3 +115,35 @@ def test_revoking_shows_how_far_it_is_until_it_is_done(rig: Rig, gateway: Gatewa
     assert (again.code, "It is revoked" in again.err) == (0, True)
     assert gateway("connections", "revoke", id_, "--json").json["id"] == ran.json["id"]
     assert gateway("connections", "list", "--status", "revoked", "--json").json[0]["id"] == id_
+
+
+def test_the_sick_are_found_and_explained(rig: Rig, gateway: Gateway) -> None:
+    well, ill, gone = (rig.connect("acme", account) for account in ("1", "2", "3"))
+    connections = Connections(rig.database)
+    cause = "the provider shows none, although we asked for it"
+    connections.set_status(ill.id, "degraded", f"subscription: {cause}", {"subscription": cause})
+    connections.set_status(gone.id, "needs_reauth", "190/460", {"refused:gra_1": "190/460"})
+    listed = gateway("connections", "list", "--ill", "--json").json
+    assert [(one["id"], one["cause"]) for one in listed] == [
+        (ill.id, "not subscribed"),
+        (gone.id, "consent refused"),
+    ]
+    told = gateway("connections", "explain", ill.id)
+    lines = told.out.splitlines()
+    assert lines[:2] == [
+        "It works in part.",
+        f"The provider does not deliver what it should: {cause}.",
+    ]
+    assert lines[2].startswith("  → ")
+    (says, *_) = gateway("connections", "explain", well.id, "--json").json
+    assert says == {"says": "It works.", "do": ""}
+    assert gateway("connections", "explain", "con_none").code == 1
+
+
+def test_a_look_is_ordered(rig: Rig, gateway: Gateway) -> None:
+    page = rig.connect("acme", "1")
+    assert gateway("connections", "resync", page.id).code == 0
+    assert DueRows(rig.database).standing(RECONCILE, page.id) is not None
+    Connections(rig.database).set_status(page.id, "paused", "")
+    ran = gateway("connections", "resync", page.id)
+    assert (ran.code, "paused" in ran.err) == (1, True)

@@ -130,6 +130,16 @@ def test_providers_say_what_is_missing_or_over(rig: Rig) -> None:
 def test_a_login_that_is_off_says_what_it_lacks(rig: Rig) -> None:
     (finding,) = _levels(_environ(rig))["login google"]
     assert (finding.level, "GOOGLE_CLIENT_ID" in finding.advice) == ("warn", True)
+
+
+def test_a_login_that_is_on_says_what_to_register(rig: Rig) -> None:
+    on = {"INSTAGRAM_APP_ID": "1", "INSTAGRAM_APP_SECRET": "s"}
+    (finding,) = _levels(_environ(rig, **on))["login instagram"]
+    assert finding.level == "ok"
+    assert "/oauth/instagram/callback" in finding.detail
+
+
+def test_a_version_that_is_over_is_said(rig: Rig) -> None:
     assert [one.level for one in _levels(_environ(rig))["facebook"]] == ["ok"]
     over = _levels(_environ(rig, META_GRAPH_VERSION="v18.0"))["facebook"]
     assert [(one.level, "v18.0 ended" in one.detail) for one in over] == [("warn", True)]
@@ -143,6 +153,24 @@ def test_an_address_must_be_https_for_providers(rig: Rig) -> None:
     secure = _levels(_environ(rig, GATEWAY_PUBLIC_URL="https://gateway.invalid"))
     assert secure["public address"][0].level == "ok"
     assert secure["robots.txt"][0].level == "warn"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"GATEWAY_PUBLIC_URL": "https://gateway.example"}, ("warn", "GATEWAY_RETURN_URLS")),
+        ({}, ("warn", "no privacy policy")),
+        (
+            {"GATEWAY_POLICY_URL": "https://crm.example/privacy", "GATEWAY_POLICY_VERSION": "7"},
+            ("ok", "version 7"),
+        ),
+    ],
+)
+def test_connect_pages_need_a_way_back_and_a_policy(
+    rig: Rig, more: dict[str, str], said: tuple[str, str]
+) -> None:
+    (found,) = _levels({**_environ(rig), **more})["connect pages"]
+    assert (found.level, said[1] in found.detail) == (said[0], True)
 
 
 def test_robots_must_let_providers_deliver(rig: Rig, site: tuple[str, bool]) -> None:

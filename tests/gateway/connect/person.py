@@ -3,7 +3,7 @@
 import html
 import re
 from html.parser import HTMLParser
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 
@@ -48,7 +48,7 @@ class Person:
         sent = [field for field in fields if field[0] != drop] + list(more)
         self.page = await self.http.post(
             action,
-            content=str(httpx.QueryParams(sent)),
+            content=urlencode(sent),
             headers={"content-type": "application/x-www-form-urlencoded"},
         )
         location = self.page.headers.get("location", "")

@@ -1,5 +1,6 @@
 """A provider's login and its accounts, played in memory: for the pages, which see no more of it."""
 
+import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -10,7 +11,7 @@ import msgspec
 
 from connectors.facebook import Facebook
 from connectors.registry import Registry, build
-from contracts.accounts import Choice, Offers
+from contracts.accounts import Choice
 from contracts.connector import Feature
 from contracts.errors import GatewayError, Reauthorize
 from contracts.login import Code, Consent, Granted, OAuthLogin, Refreshed, Tokens
@@ -34,11 +35,12 @@ class Provider:
         self.while_listing: Callable[[], None] = lambda: None
         self.codes: dict[str, str | None] = {}
         self.exchanged: list[Code] = []
+        self._numbers = itertools.count()
 
     def consent(self, url: str) -> str:
         """Somebody agrees in the dialog: the address to which the browser is sent back."""
         asked = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
-        code = f"code-{len(self.codes)}"
+        code = f"code-{next(self._numbers)}"
         self.codes[code] = asked.get("code_challenge")
         return f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}"
 
@@ -107,11 +109,13 @@ class FakeOAuth(OAuthLogin):
         raise NotImplementedError
 
 
-class FakePages(Facebook, Offers):
+class FakePages(Facebook):
     """Pages of `provider`, with two features."""
 
-    login: ClassVar[str] = "meta"
-    features = (Feature("messages", ("messaging",)), Feature("comments", ("comments",)))
+    features: ClassVar[Any] = (
+        Feature("messages", ("messaging",)),
+        Feature("comments", ("comments",)),
+    )
     provider: Provider
 
     def accounts(self, client: httpx.Client, granted: Granted) -> list[Choice]:

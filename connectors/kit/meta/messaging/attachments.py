@@ -7,20 +7,27 @@ from msgspec import UNSET
 from connectors.kit.shape import attachment_id
 from contracts.content import Attachment
 
-_Kind = Literal["image", "video", "audio", "file", "sticker", "location", "share", "template"]
+_Kind = Literal[
+    "image", "video", "audio", "file", "sticker", "location", "share", "story", "template"
+]
 
 KINDS: Final[dict[str, _Kind]] = {
     "image": "image",
     "audio": "audio",
     "video": "video",
     "file": "file",
+    "media": "file",
     "sticker": "sticker",
     "location": "location",
+    "share": "share",
     "reel": "share",
     "ig_reel": "share",
     "post": "share",
     "ig_post": "share",
     "fallback": "share",
+    "story": "story",
+    "ig_story": "story",
+    "story_mention": "story",
     "template": "template",
     "appointment_booking": "template",
 }

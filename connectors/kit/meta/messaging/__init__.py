@@ -1,0 +1,1 @@
+"""What Messenger and Instagram share: `messaging[]` and `standby[]`, from bytes to events."""

@@ -1,0 +1,51 @@
+"""Gathers what is known of a connection, for who explains it."""
+
+from collections.abc import Mapping
+
+from contracts.settings import Settings
+from gateway.connecting import Connected
+from gateway.explaining import Facts
+from storage.activity import ActivityStore
+from storage.database import Database, now_ms
+from storage.due import DueRows
+from storage.grants import RECONCILE, REFRESH, Grants
+from storage.inspections import Inspections, Subscription
+from token_vault import Vault, reconnect_url
+
+
+class FactFinder:
+    """Reads one deployment's database; calls nobody."""
+
+    def __init__(
+        self, database: Database, vault: Vault, settings: Settings, off: Mapping[str, str]
+    ) -> None:
+        """`off`: provider → missing setting."""
+        self._grants, self._inspections = Grants(database), Inspections(database)
+        self._activity, self._rows = ActivityStore(database), DueRows(database)
+        self._vault, self._settings, self._off = vault, settings, off
+
+    def find(self, connected: Connected) -> Facts:
+        """Raises `Unavailable`."""
+        connection = connected.connection
+        grants = self._grants.of_connection(connection.id)
+        rows = {grant.id: self._rows.standing(REFRESH, grant.id) for grant in grants}
+        return Facts(
+            connection,
+            grants,
+            self._subscription(connected),
+            self._activity.of([connection.id]).get(connection.id),
+            self._rows.standing(RECONCILE, connection.id),
+            {id_: row for id_, row in rows.items() if row is not None},
+            self._inspections.accepted([grant.id for grant in grants]),
+            self._settings.policy_version or "",
+            self._off.get(connection.provider),
+            reconnect_url(self._settings.public_url, self._vault.deployment(), connection.id),
+            now_ms(),
+        )
+
+    def _subscription(self, connected: Connected) -> Subscription | None:
+        if connected.details is None:
+            return None
+        provider = connected.connection.provider
+        route = self._vault.deployment().hash("route", provider, connected.details.account)
+        return self._inspections.subscription(provider, route)
