@@ -87,8 +87,10 @@ def test_signals_are_kept_for_400_days(rig: Rig) -> None:
     for id_, finished_ms in (("sig_old", long_ago), ("sig_young", now_ms()), ("sig_open", None)):
         once = id_.encode().ljust(16)
         at_ms = finished_ms or long_ago
-        said = ("google", "verification", once, [], None, "", "", 0, at_ms, at_ms)
-        Signals(rig.database).store(Signal(id_, *said, finished_ms))
+        old = Signal(
+            id_, "google", "verification", once, [], None, "", "", 0, at_ms, at_ms, finished_ms
+        )
+        Signals(rig.database).store(old)
     rig.parts.upkeep.run()
     with rig.database.read() as connection:
         left = connection.scalars(sa.select(signals.c.id).order_by(signals.c.id)).all()
