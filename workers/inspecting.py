@@ -88,7 +88,8 @@ class Inspector:
         if connector is None:
             raise Misconfigured(f"provider {look.connection.provider} is off")
         grants = self._grants.of_connection(look.connection.id)
-        connection, given = look.connection, self._permissions(look, grants)
+        connection = look.connection
+        given = self._permissions(look, grants)
         if not given.is_alive:
             dead = {of_grant(REFUSED, grant.id): reason for grant, reason in given.dead}
             return Found(dead, connection.missing, given.allowed, given.refused)

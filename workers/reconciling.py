@@ -89,7 +89,7 @@ class Reconciler:
         appends = [*plan.appends]
         if notice := self._policy.notice(connection):
             key = f"policy|{connection.id}|{self._policy.version}"
-            appends += self._turning.say(connection, notice, key)
+            appends += self._turning.say(notice, connection, key)
             inspection = inspection._replace(noticed=self._policy.version)
         try:
             self._store.write(Turn(first=inspection.commit, appends=appends))

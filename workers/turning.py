@@ -69,15 +69,16 @@ class Turning:
             was = Known(connection.status, connection.causes, connection.missing)
             now = Known(becomes.status, change.causes, change.missing)
             for content in told(was, now):
-                appends += self._message(content, becomes.reason, change, row)
+                said = self._content(content, becomes.reason, change)
+                appends += self.say(
+                    said, connection, f"{row.kind}|{row.key}|{said.type}|{row.ticket}"
+                )
         return Plan(turned, appends)
 
-    def _message(self, content: Said, reason: str, change: Change, row: Taken) -> Sequence[Append]:
-        key = f"{row.kind}|{row.key}|{content.type}|{row.ticket}"
-        return self.say(change.connection, self._content(content, reason, change), key)
-
-    def say(self, connection: Connection, content: Content, key: str) -> Sequence[Append]:
-        """One message of ours to a connection, now; none when it cannot be sealed for it."""
+    def say(self, content: Content, connection: Connection, key: str) -> Sequence[Append]:
+        """`content` as a message of the connection, now; none where its tenant has no keys more.
+        `key` tells it from others that may be said within the month.
+        """
         at_ms = now_ms()
         event = Event(content, key, datetime.fromtimestamp(at_ms / 1000, UTC))
         channel = self._channels.get(connection.provider)
