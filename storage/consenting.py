@@ -16,8 +16,7 @@ from storage.connect_sessions import CONNECTED, Session
 from storage.connecting_schema import consents, grant_names
 from storage.connections import Connection, Grant, new_id
 from storage.database import Database, now_ms
-from storage.grants import RECONCILE, REFRESH, consented
-from storage.revocations import remove_grants
+from storage.grants import RECONCILE, REFRESH, consented, remove_grants
 from storage.schema import connection_grants, connections, grants, routes
 
 

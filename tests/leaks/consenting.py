@@ -1,5 +1,6 @@
 """Consents on the connect pages, up to a provider that repeats the code in its refusal."""
 
+import html
 import re
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
@@ -54,6 +55,8 @@ def _asked(play: Play, provider: str, token: str) -> str:
         play.planted.given(f"{provider} cookie", value.partition(".")[0])
         play.cookie = name, value
         asked = browser.post(f"/connect/{token}/ask", data={"proof": proof})
-    assert asked.status_code == 303, asked.text
-    (state,) = parse_qs(urlsplit(asked.headers["location"]).query)["state"]
+    assert asked.status_code == 200, asked.text
+    leads = re.search(r'content="0; url=(.*?)"', asked.text)
+    assert leads, asked.text
+    (state,) = parse_qs(urlsplit(html.unescape(leads[1])).query)["state"]
     return play.planted.given(f"{provider} state", state)
