@@ -90,8 +90,9 @@ class Run:
 class Feed:
     """Reads the feed as the printed `curl` line does, and goes on where it stopped."""
 
-    def __init__(self, curl_line: str) -> None:
-        """From the beginning of the log."""
+    def __init__(self, curl_line: str, tenant: str | None = None) -> None:
+        """From the beginning of the log; where one is named, of that tenant alone."""
+        self._whose = {"tenant": tenant} if tenant else {}
         _, _, header, url = shlex.split(curl_line)
         name, _, value = header.partition(": ")
         self._url = url.partition("?")[0]
@@ -106,7 +107,7 @@ class Feed:
 
     def pull(self, wait: float = 0) -> list[Json]:
         """The next messages, waiting for some for `wait` seconds."""
-        query: dict[str, Any] = {"after": self._next, "limit": 1000, "wait": wait}
+        query: dict[str, Any] = {"after": self._next, "limit": 1000, "wait": wait, **self._whose}
         answer = self._http.get(self._url, params=query)
         assert answer.status_code == 200, answer.text
         page = answer.json()
