@@ -154,6 +154,8 @@ def _failed(what: str, facts: Facts, row: Standing) -> Sentence:
 
 
 def _rest(facts: Facts) -> list[Sentence]:
+    if facts.connection.status in ("revoking", "revoked"):  # what it had is gone, or others'
+        return []
     return [*_grants(facts), *_subscribed(facts), _heard(facts), *_policy(facts)]
 
 

@@ -100,7 +100,10 @@ def test_a_calendar_lacks_what_was_declined_until_it_is_allowed(
     look("google-start")
     press(chromium, "main button")
     allow(chromium, person, CALENDARS, READ)  # Google's boxes are empty at first
-    seen(chromium, ".note", "Not allowed, so it will not work: Making, changing and cancelling")
+    assert seen(chromium, ".note").text == (
+        "Not allowed, so it will not work: Making, changing and cancelling events in the calendars "
+        "that you pick."
+    )
     tab_to(chromium, 'input[name="part.0"]:not(:checked)')
     keys(chromium, Keys.SPACE)
     look("google-pick")

@@ -52,7 +52,8 @@ def test_who_removes_the_app_ends_the_connection_and_it_says_why(
     assert told["deauthorize"]["status"] == 200
     crm.until(connection, "revoked")
     assert provider.consent("facebook", person) == GONE
-    assert explained(run, connection)[0] == (
+    [says] = explained(run, connection)
+    assert says == (
         "It has ended, and its tokens are destroyed. The reason given: the app was removed in the "
         "account's own settings. Its owner may connect it again."
     )
