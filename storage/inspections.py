@@ -49,7 +49,8 @@ class Allowed(NamedTuple):
 
 class Inspection(NamedTuple):
     """What a look found, committed as the first step of a turn. The row is due again then; from
-    `watch_at_ms` on the connection is watched for silence.
+    `watch_at_ms` on the connection is watched for silence. `policy`: the version that its tenant is
+    told of beside.
     """
 
     row: Taken

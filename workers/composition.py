@@ -215,7 +215,7 @@ class Parts:
             Revocations(self.database),
             store,
             self._states,
-            self.tokens,
+            self.vault,
             normalizer,
             _CHANNELS,
         )

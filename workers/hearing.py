@@ -69,9 +69,17 @@ class Hearing:
                 self._heard[connection_id] = heard.then(at_ms, breaks=breaks)
 
     def flush(self) -> None:
-        """Store what was heard. Raises `StoreUnavailable`: that much is lost then."""
+        """Store what was heard. Raises `StoreUnavailable`: it is kept then, for the next."""
         with self._lock:
             heard, self._heard = self._heard, {}
+        try:
+            self._keep(heard)
+        except BaseException:
+            with self._lock:
+                self._heard = heard | self._heard
+            raise
+
+    def _keep(self, heard: Mapping[str, Heard]) -> None:
         ids = iter(sorted(heard))
         while batch := list(islice(ids, BATCH_ROWS)):
             known = self._known(batch)

@@ -79,7 +79,7 @@ class Views:
             "lead": texts("again.lead" if again else "start.lead"),
             "heading": texts("again.missing" if again else "start.reads"),
             "features": [_told(session.provider, one, texts) for one in features],
-            "names": _named(session.provider, features, texts),
+            "names": _listed(session.provider, features, texts),
             "scopes": sorted({scope for one in features for scope in one.scopes}),
             "policy_url": self._settings.policy_url,
             "policy_version": self._settings.policy_version,
@@ -108,7 +108,7 @@ class Views:
             able=[(number, choice) for number, choice in choices if not choice.hindrance],
             unable=[(one, _hindrance(one, texts)) for _, one in choices if one.hindrance],
             who=granted.name if granted else "",
-            missing=_named(session.provider, missing, texts),
+            missing=_listed(session.provider, missing, texts),
             trap=session.login == "meta",
             nothing=nothing,
             action=f"/connect/{browser.token}/pick",
@@ -189,14 +189,14 @@ def _told(provider: str, feature: Feature, texts: Texts) -> dict[str, str]:
     return {"what": _what(provider, feature, texts), "why": texts.fill(own.get("why", ""))}
 
 
-def _named(provider: str, features: Sequence[Feature], texts: Texts) -> str:
-    """What features do, within a sentence: without full stops of their own."""
-    return "; ".join(_what(provider, one, texts).rstrip(".") for one in features)
-
-
 def _what(provider: str, feature: Feature, texts: Texts) -> str:
     own = of_provider(provider, texts.language).get(feature.name, {})
     return texts.fill(own.get("what", feature.name))
+
+
+def _listed(provider: str, features: Sequence[Feature], texts: Texts) -> str:
+    """Within a sentence."""
+    return "; ".join(_what(provider, one, texts).rstrip(".") for one in features)
 
 
 def _hindrance(choice: Choice, texts: Texts) -> str:

@@ -25,12 +25,12 @@ from contracts.connector import Item
 from gateway.app import Edge
 from gateway.parts import Parts
 from storage.api_keys import ApiKeys
-from storage.connecting_schema import connect_sessions
+from storage.connecting_schema import connect_sessions, revocations
 from storage.cursors import BEGINNING
 from storage.drain import DrainStore
 from storage.message_id import pack
 from storage.replays import Replays
-from storage.schema import api_keys, consumers, parked, replays
+from storage.schema import api_keys, connections, consumers, parked, replays
 from storage.turns import Park, Turn
 from tests import services
 from tests.gateway.edges import FakeJobs, World
@@ -159,6 +159,9 @@ class Walk:
             "/v1/consumers/{name}/messages": "reader",
             "/v1/consumers/{name}/commit": "reader",
             "/v1/connections/{id}": connection,
+            "/v1/connections/{id}/resync": connection,
+            "/v1/connections/{id}/revocation": connection,
+            "/v1/connections/{id}/revoke": connection,
             "/v1/deliveries/{id}": parked_id,
             "/v1/deliveries/{id}/replay": parked_id,
             "/v1/replays/{id}": Replays(world.rig.database).order(delivery=parked_id).id,
@@ -167,7 +170,7 @@ class Walk:
 
     def state(self) -> list[Any]:
         """All that belongs to the other tenant, or to none."""
-        tables = (api_keys, connect_sessions, consumers, parked, replays)
+        tables = (api_keys, connect_sessions, connections, consumers, parked, replays, revocations)
         with self._world.rig.database.read() as connection:
             rows = [row for table in tables for row in connection.execute(sa.select(table))]
         return sorted((row for row in rows if "zeta" not in row), key=repr)
@@ -193,6 +196,7 @@ BODIES = {
     "putConsumer": [b'{"tenant":"acme"}'],
     "commitConsumer": [b'{"cursor":"","rewind":true}'],
     "replayDeliveries": [b'{"status":"parked"}', b'{"status":"unrouted"}'],
+    "revokeConnection": [b'{"reason":"acme asked"}'],
     "createConnectSession": [
         b'{"tenant":"acme","provider":"facebook","return_url":"http://localhost:3000/x"}',
     ],

@@ -6,7 +6,7 @@ from msgspec import UNSET
 
 from gateway.revoking import shown
 from storage.connections import Connections
-from storage.revocations import Revocation, Step
+from storage.revocation_steps import Revocation, Step
 from tests.gateway.edges import World
 from tests.rig import text
 from tests.workers.granted import run_due

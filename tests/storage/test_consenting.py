@@ -1,6 +1,7 @@
 """What a consent makes: all of it or nothing, ids that stay, and nothing of what came in before."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
@@ -213,6 +214,29 @@ def test_tenants_share_the_person_and_the_account(database: Database) -> None:
         set_first = sa.update(connections).where(connections.c.id == "con_1")
         connection.execute(set_first.values(status="revoking"))
         assert sharing.leave(connection, person, "rev_1") == "shared"
+
+
+def test_consents_at_once_make_one_connection_a_tenant(database: Database) -> None:
+    consenting, grants = Consenting(database), Grants(database)
+
+    def consent(number: int) -> str:
+        tenant = ("acme", "zeta")[number % 2]
+        granted = session(database, f"s{number}", tenant)
+        for _ in range(10):
+            known = consenting.known(tenant, "facebook", [digest(f"account {tenant}")])
+            there = grants.find(tenant, "meta", digest(f"subject {tenant}"))
+            ids = [one.id for one in known.values()] or [f"con_{number}"]
+            grant = there.id if there else f"gra_{number}"
+            try:
+                return consenting.connect(made(granted, ids[0], grant=grant))[0]
+            except Conflict:
+                continue
+        raise AssertionError("ten tries were not enough")
+
+    with ThreadPoolExecutor(6) as pool:
+        ids = set(pool.map(consent, range(6)))
+    assert ids == {one.id for one in Connections(database).list()}
+    assert len(ids) == 2
 
 
 def test_a_state_is_taken_once_in_its_browser_by_its_login_in_time(database: Database) -> None:

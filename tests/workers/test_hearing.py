@@ -2,6 +2,7 @@
 
 import pytest
 
+from contracts.errors import StoreUnavailable
 from storage.activity import Activity, ActivityStore
 from storage.database import Database
 from tests.storage.conftest import *  # noqa: F403
@@ -60,9 +61,12 @@ class Stored:
     def __init__(self) -> None:
         self.known: dict[str, Activity] = {}
         self.broken: list[str] = []
+        self.away = False
         self.hearing = Hearing(lambda ids: self.known, self.put, self.broken.append)
 
     def put(self, heard: list[Activity]) -> None:
+        if self.away:
+            raise StoreUnavailable("away")
         self.known |= {one.connection: one for one in heard}
 
 
@@ -78,6 +82,18 @@ def test_what_was_heard_is_stored_once() -> None:
     stored.hearing.flush()
     assert stored.known == {}
     assert stored.broken == ["con_b"]
+
+
+def test_what_could_not_be_stored_is_kept() -> None:
+    stored = Stored()
+    stored.hearing.note("con_a", T, breaks=True)
+    stored.away = True
+    with pytest.raises(StoreUnavailable):
+        stored.hearing.flush()
+    stored.away = False
+    stored.hearing.flush()
+    assert stored.known["con_a"].last_at_ms == T
+    assert stored.broken == ["con_a"]
 
 
 def test_the_later_of_two_processes_counts(database: Database) -> None:

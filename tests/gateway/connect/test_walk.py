@@ -1,5 +1,8 @@
 """The way that goes well: link, consent, dialog, picking, success."""
 
+import subprocess
+import sys
+
 import pytest
 
 from gateway.shapes import time_of
@@ -78,3 +81,9 @@ async def test_what_came_before_is_no_first_message(stage: Stage) -> None:
     person = stage.person()
     await stage.connected(person)
     assert "No message yet" in person.page.text
+
+
+def test_the_edge_starts_without_what_pages_and_calls_need() -> None:
+    code = "import sys, gateway.serve; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert {"httpx", "jinja2"}.isdisjoint(done.stdout.decode().split())
