@@ -143,7 +143,9 @@ def test_of_what_was_ended_nothing_is_wrong() -> None:
 def test_of_what_was_ended_nothing_is_said_but_that(status: str) -> None:
     """Its tokens and what was noted of it are gone, and the subscription may be others'."""
     ended = CONNECTION._replace(status=status)
-    assert len(explain(WELL._replace(connection=ended, grants=(), activity=None))) == 1
+    failed = Standing(False, 60_000, 1, "retryable: it is being disconnected just now")
+    facts = WELL._replace(connection=ended, grants=(), activity=None, looks=failed)
+    assert len(explain(facts)) == 1
 
 
 def test_a_policy_that_nobody_was_asked_about_or_that_is_todays_is_not_mentioned() -> None:
