@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import httpx
 
+from gateway.cli.demo import Demo
 from tests.processes import Process, free_port
 from tests.sandbox.stage import PAGE, Phone
 
@@ -49,10 +50,11 @@ class Run:
         )
 
     def command(self, *arguments: str) -> Any:
-        """What a `gateway` command with `--json` over the same data prints."""
+        """What a `gateway` command with `--json` over the same data and settings prints."""
+        demo = Demo(self.data_dir, self.url, self.sandbox_port)
         done = subprocess.run(
             [sys.executable, "-m", "gateway", *arguments, "--json"],
-            env={**os.environ, **self._environ()},
+            env=demo.environ({**os.environ, **self._environ()}),
             cwd=self._folder,
             capture_output=True,
             check=True,
