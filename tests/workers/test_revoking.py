@@ -290,7 +290,7 @@ def test_killed_after_every_step_it_ends_revoked(stage: Stage, up: bool, when: s
         assert [m.connection for m in stage.said()].count(made.id) == 1
         assert count(stage.rig.database, escrow) == 0
         if not killed:
-            assert after > (2 if up or when == "commit" else 0)
+            assert after > 1, "it was killed at least once"
             return
     pytest.fail("it was never done")
 

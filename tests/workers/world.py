@@ -15,7 +15,7 @@ from contracts.tokens import Secret
 
 class World:
     """What the provider knows. `up` False: it does not answer. `called` is called at each call, as
-    soon as it took effect: there a test lets something happen.
+    soon as it took effect, or is known to get no answer: there a test lets something happen.
     """
 
     def __init__(self) -> None:
@@ -36,6 +36,7 @@ class World:
 
     def call(self, name: str) -> None:
         if not self.up or name.partition(" ")[0] in self.away:
+            self.called("away")
             raise Retryable("the provider is away")
         self.calls.append(name)
 
