@@ -1,5 +1,7 @@
-"""The forms of a page, as a browser without scripts would send them."""
+"""The forms of a page, as a browser without scripts would send them, and where it leads on to."""
 
+import html
+import re
 from html.parser import HTMLParser
 
 Field = tuple[str, str]
@@ -24,3 +26,10 @@ class Forms(HTMLParser):
     def to(self, ends: str) -> tuple[str, list[Field]]:
         """The form whose address `ends` so."""
         return next(form for form in self.forms if form[0].endswith(ends))
+
+
+def leads_on_to(page: str) -> str:
+    """Where a page leads by itself, at once."""
+    found = re.search(r'http-equiv="refresh" content="0; url=(.*?)"', page)
+    assert found, page
+    return html.unescape(found[1])

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import httpx
 
 from tests.e2e.crm import Crm
-from tests.forms import Field, Forms
+from tests.forms import Field, Forms, leads_on_to
 
 _FORM = {"content-type": "application/x-www-form-urlencoded"}
 
@@ -37,7 +37,8 @@ class Visitor:
     def ask(self) -> None:
         """Press the button that leads to the dialog, and say there who one is."""
         self._press("/ask")
-        self.open(str(self.page.url.copy_merge_params({"sandbox_person": self._person})))
+        dialog = httpx.URL(leads_on_to(self.page.text))
+        self.open(str(dialog.copy_merge_params({"sandbox_person": self._person})))
 
     def allow(self, *without: str) -> None:
         """Tick all of the dialog but `without`, continue, and come back."""
