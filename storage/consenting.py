@@ -103,7 +103,7 @@ def _have_looked_at(connection: sa.Connection, made: Made, now: int) -> None:
     looks = [(REFRESH, given.grant.id) for given in made.given]
     looks += [(RECONCILE, account.connection.id) for account in made.accounts]
     for kind, key in sorted(looks):
-        due.schedule(connection, kind, key, now)
+        (due.ask if kind == RECONCILE else due.schedule)(connection, kind, key, now)
 
 
 def _locked(connection: sa.Connection, ids: Collection[str]) -> dict[str, sa.Row[Any]]:

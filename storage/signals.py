@@ -119,7 +119,7 @@ class Heeded(NamedTuple):
     def commit(self, connection: sa.Connection) -> None:
         """Raises `LeaseLost`, and `Conflict` when a connection has turned meanwhile."""
         for looked_at in sorted(self.look):  # due rows in order of kind and key, as everywhere
-            due.schedule(connection, RECONCILE, looked_at, now_ms())
+            due.ask(connection, RECONCILE, looked_at, now_ms())
         due.finish(connection, self.row, None)
         turn(connection, self.turned)
         for grant, reason in self.refused:
@@ -148,7 +148,7 @@ def look_at(connection: sa.Connection, named: Sequence[tuple[str, str, bytes]]) 
             .order_by(connection_grants.c.connection)
         )
         for id_ in connection.scalars(carried).all():
-            due.schedule(connection, RECONCILE, id_, now_ms())
+            due.ask(connection, RECONCILE, id_, now_ms())
 
 
 def _read(row: Any) -> Signal:

@@ -123,6 +123,7 @@ class Worker:
             Normalizer(parts.vault, "http://localhost"),
             parts.vault,
             ending,
+            self.rows,
             {"facebook": "messenger"},
         )
 
