@@ -4,7 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 from storage.activity import Activity, ActivityStore
-from storage.connecting_schema import subscriptions
+from storage.connecting_schema import looks, subscriptions
 from storage.connections import Connection, Connections
 from storage.due import DueRows
 from storage.grants import RECONCILE
@@ -23,13 +23,15 @@ def ill(world: World) -> Connection:
     consent(world.rig, tokens(None), [page], login="meta")
     route = world.rig.vault.deployment().hash("route", "facebook", "10")
     Connections(world.rig.database).set_status(page.id, "degraded", CAUSE, {"scopes": CAUSE})
-    shown: dict[str, object] = {"provider": "facebook", "account": route, "state": "missing"}
-    shown |= {"missing": ["feed"], "detail": "so", "changed_at_ms": 1}
+    shown: dict[str, object] = {"provider": "facebook", "account": route, "state": "on"}
+    shown |= {"changed_at_ms": 1}
+    found: dict[str, object] = {"connection": page.id, "missing": ["feed"], "detail": "so"}
     with world.rig.database.write() as open_:
         open_.execute(sa.update(grants).values(scopes=["a"], declined=["a", "email"]))
         chosen = {"features": ["messages", "comments"], "missing": ["comments"]}
         open_.execute(sa.update(connections).values(chosen))
         open_.execute(sa.insert(subscriptions).values(shown))
+        open_.execute(sa.insert(looks).values(found))
     ActivityStore(world.rig.database).put([Activity(page.id, 1_790_000_000_000, {})])
     return page
 
