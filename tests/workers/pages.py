@@ -18,6 +18,7 @@ from contracts.tokens import Secret
 from tests.rig import ENVIRON
 
 FIELDS: Final = frozenset({"messages", "messaging_postbacks"})
+_MESSAGES, _COMMENTS = Facebook.features
 SCOPES: Final = frozenset({"pages_messaging", "pages_manage_metadata"})
 
 
@@ -115,8 +116,8 @@ class PagesConnector(Facebook, Offers, Subscribes):
 
     login = "meta"
     features: ClassVar[tuple[Feature, ...]] = (
-        Feature("messages", ("pages_messaging", "pages_manage_metadata")),
-        Feature("comments", ("pages_read_user_content",)),
+        Feature("messages", ("pages_messaging", "pages_manage_metadata"), _MESSAGES.brings),
+        Feature("comments", ("pages_read_user_content",), _COMMENTS.brings),
     )
 
     def __init__(self, settings: Any, pages: Pages) -> None:
