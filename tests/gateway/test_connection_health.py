@@ -1,5 +1,7 @@
 """How a connection is, over HTTP; and having it looked at."""
 
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
@@ -89,3 +91,25 @@ async def test_of_an_erased_tenants_connection_little_is_known(world: World) -> 
     told = (await world.get(f"/v1/connections/{page.id}")).json()
     assert (told["account"], told["subscriptions"]) == (None, [])
     assert told["health"]
+
+
+async def test_what_a_refused_consent_allowed_is_not_shown_as_allowed(world: World) -> None:
+    page = ill(world)
+    second = consent(world.rig, tokens(None, name="second"), [page], login="meta")
+    for refused, scopes, calls_out in (([second], ["a"], True), ([], ["a", "read"], True)):
+        told = await with_refused(world, page, [grant.id for grant in refused])
+        assert (told["scopes"], told["calls_out"]) == (scopes, calls_out)
+        said = " ".join(line["says"] for line in told["health"])
+        assert ("works no more: dead. Others carry it" in said) == bool(refused)
+    with world.rig.database.read() as open_:
+        every = [*open_.scalars(sa.select(grants.c.id))]
+    told = await with_refused(world, page, every)
+    assert (told["scopes"], told["calls_out"]) == ([], False)
+
+
+async def with_refused(world: World, page: Connection, ids: list[str]) -> Any:
+    with world.rig.database.write() as open_:
+        open_.execute(sa.update(grants).values(refusal=""))
+        dead = sa.update(grants).where(grants.c.id.in_(ids))
+        open_.execute(dead.values(refusal="dead"))
+    return (await world.get(f"/v1/connections/{page.id}")).json()
