@@ -28,7 +28,7 @@ from gateway.pages import Pages
 from gateway.parts import Parts
 from gateway.resyncing import ResyncCalls
 from gateway.revoking import RevokeCalls
-from gateway.signals import composition as signals
+from gateway.signals.composition import Listening
 from gateway.signals.google import PATH as EVENTS_PATH
 from gateway.webhooks import PREFIX
 from storage.activity import ActivityStore
@@ -66,6 +66,7 @@ class Edge(Starlette):
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.connect = Connect(parts)
+        self.listening = Listening(parts, self.connect.client)
         operations = [*_operations(parts), *self.connect.operations()]
         table = Table(operations, parts.auth, parts.metrics)
         pages = Pages(table.operations, parts.settings.public_url)
@@ -74,7 +75,7 @@ class Edge(Starlette):
                 *table.routes(),
                 *pages.routes(),
                 *self.connect.routes(),
-                *signals.routes(parts, self.connect.client),
+                *self.listening.routes(),
             ],
             lifespan=_lifespan,
             exception_handlers={
@@ -155,5 +156,6 @@ async def _lifespan(edge: Edge) -> AsyncIterator[None]:
             await parts.refused.keep()
         finally:
             await asyncio.to_thread(parts.nudges.stop)
+            await asyncio.to_thread(edge.listening.close)
             await asyncio.to_thread(edge.connect.close)
             await asyncio.to_thread(parts.close)

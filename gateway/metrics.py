@@ -51,7 +51,7 @@ class Metrics:
             "result",
         )
         self.signals_refused = counter(
-            "signals_refused", "Security events refused, by login and reason", "login", "reason"
+            "signals_refused", "Signals refused, by login and reason", "login", "reason"
         )
         self.calls = counter("http_calls", "Calls by operation and status", "operation", "status")
 

@@ -16,7 +16,8 @@ from gateway.shapes import ById, Time, time_of
 from gateway.threads import Threads
 from storage.api_keys import ApiKey
 from storage.connections import Connections
-from storage.revocations import Revocation, Revocations, Step, StepName
+from storage.revocation_steps import Revocation, Step, StepName
+from storage.revocations import Revocations
 
 log = structlog.get_logger()
 

@@ -131,7 +131,8 @@ activity = sa.Table(
 
 # What a provider told us about a person's consent, durable before it is acknowledged, and what
 # became of it. `once` is the hash that tells a repeated one, `names` are keyed hashes of whom it
-# named, `at_ms` is when the provider said it. `code`: what the person can ask with.
+# named, `at_ms` is when the provider said it. `code`: what the person can ask with, `sealed`: then
+# who it is, until it is done (to the escrow key of its day).
 signals = sa.Table(
     "signals",
     metadata,
@@ -147,6 +148,7 @@ signals = sa.Table(
     sa.Column("at_ms", sa.BigInteger, nullable=False),
     sa.Column("received_at_ms", sa.BigInteger, nullable=False),
     sa.Column("finished_at_ms", sa.BigInteger),
+    sa.Column("sealed", sa.LargeBinary),
 )
 
 LIVE: Final = ("pending", "active", "degraded", "needs_reauth", "paused")

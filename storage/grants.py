@@ -8,9 +8,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.errors import Conflict, LeaseLost, NotFound
 from storage import due
+from storage.connecting_schema import grant_names
 from storage.connections import Connection, Grant
 from storage.database import Database, now_ms
 from storage.schema import connection_grants, connections, grants
+from storage.schema import due as due_rows
 
 REFRESH: Final = "refresh"
 """The kind of a grant's due row; its key is the grant's id."""
@@ -228,6 +230,40 @@ def turn(connection: sa.Connection, changes: Sequence[Turned]) -> None:
             becomes["changed_at_ms"] = now_ms()
         mine = sa.update(connections).where(connections.c.id == was.id)
         connection.execute(mine.values(becomes))
+
+
+def hold_refreshes(connection: sa.Connection, of: Collection[str] | sa.Select[tuple[str]]) -> None:
+    """Within a transaction, before all other rows: whoever refreshes these grants commits first, or
+    has lost its row. Nobody then waits for us who holds what we wait for.
+    """
+    theirs = sa.select(due_rows.c.key).where(due_rows.c.kind == REFRESH, due_rows.c.key.in_(of))
+    connection.execute(theirs.order_by(due_rows.c.key).with_for_update()).all()
+
+
+def remove_grants(connection: sa.Connection, ids: Sequence[str]) -> None:
+    """Within a transaction that holds their refreshes (`hold_refreshes`): these grants are gone,
+    with their tokens and all that goes by them.
+    """
+    connection.execute(sa.delete(connection_grants).where(connection_grants.c.grant.in_(ids)))
+    connection.execute(sa.delete(grant_names).where(grant_names.c.grant.in_(ids)))
+    refresh = due_rows.c.kind == REFRESH, due_rows.c.key.in_(ids)
+    connection.execute(sa.delete(due_rows).where(*refresh))
+    connection.execute(sa.delete(grants).where(grants.c.id.in_(ids)))
+
+
+def let_go(connection: sa.Connection, connection_id: str) -> tuple[int, int]:
+    """Within a transaction that holds their refreshes: a connection is carried by no grant any
+    more, and those that carry no other are removed. How many these were, and how many were not.
+    """
+    links = connection_grants
+    its = sa.select(links.c.grant).where(links.c.connection == connection_id)
+    held = sa.select(grants.c.id).where(grants.c.id.in_(its)).order_by(grants.c.id)
+    ids = list(connection.scalars(held.with_for_update()))
+    connection.execute(sa.delete(links).where(links.c.connection == connection_id))
+    used = set(connection.scalars(sa.select(links.c.grant).where(links.c.grant.in_(ids))))
+    gone = [id_ for id_ in ids if id_ not in used]
+    remove_grants(connection, gone)
+    return len(gone), len(used)
 
 
 def _renew(connection: sa.Connection, new: Renewal) -> None:

@@ -1,19 +1,30 @@
 """Revocations: what ends a connection, step by step, and afterwards the receipt of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 import sqlalchemy as sa
 
 from contracts.errors import Conflict, NotFound
 from storage import due, sharing
-from storage.connecting_schema import LIVE, activity, grant_names, revocations
-from storage.connections import Grant, new_id
+from storage.connecting_schema import LIVE, activity, revocations
+from storage.connections import Connection, Grant
 from storage.database import Database, now_ms
 from storage.escrow import InEscrow
-from storage.grants import REFRESH
-from storage.schema import connection_grants, connections, escrow, grants, parked, routes
-from storage.schema import due as due_rows
+from storage.grants import hold_refreshes, let_go
+from storage.revocation_steps import (
+    CONSENT,
+    Revocation,
+    Step,
+    is_needed,
+    planned,
+    read,
+    record,
+    row_of,
+    shared_of,
+    steps_of,
+)
+from storage.schema import connection_grants, connections, escrow, grants, parked
 
 REVOKE: Final = "revoke"
 """The kind of a revocation's due row; its key is the revocation's id."""
@@ -21,52 +32,12 @@ REVOKE: Final = "revoke"
 JOURNALED: Final = "connection"
 """The kind of a revocation's line in the erasure journal, which a restored database is told."""
 
-StepName = Literal["subscription", "consent", "tokens", "retention", "receipt"]
-
-SUBSCRIPTION: Final = "subscription"
-CONSENT: Final = "consent"
-TOKENS: Final = "tokens"
-RETENTION: Final = "retention"
-RECEIPT: Final = "receipt"
-
 _RESTORED: Final = "it had been revoked before the backup was restored"
 
-OPEN: Final = ("", "waiting")
-"""Outcomes of a step that is still to be done; `waiting`: the provider could not be reached."""
-
-
-class Step(NamedTuple):
-    """One step and how it ended: `outcome` in a word, `detail` in words.
-
-    `shared`: what it may end at the provider, as provider or login and a keyed hash in hex; `grant`
-    is whose token that takes.
-    """
-
-    step: StepName
-    outcome: str = ""
-    detail: str = ""
-    at_ms: int | None = None
-    shared: tuple[str, str] | None = None
-    grant: str | None = None
-
-    @property
-    def is_open(self) -> bool:
-        return self.outcome in OPEN
-
-
-class Revocation(NamedTuple):
-    """A row of `revocations`. `state`: running, done."""
-
-    id: str
-    connection: str
-    tenant: str
-    provider: str
-    reason: str
-    requested_by: str
-    state: str
-    steps: Sequence[Step]
-    created_at_ms: int
-    finished_at_ms: int | None
+_FIRST_MS: Final = 86_400_000
+"""So long a consent waits for subscriptions that have to be ended with its tokens; then it ends all
+the same, before what is in escrow is over.
+"""
 
 
 class Revocations:
@@ -87,8 +58,8 @@ class Revocations:
                 return _running(connection, connection_id)
             if status == "revoked":
                 raise Conflict("the connection is revoked already")
-            new = _planned(connection, connection_id, reason, by)
-            connection.execute(sa.insert(revocations).values(_row(new)))
+            new = planned(connection, connection_id, reason, by)
+            connection.execute(sa.insert(revocations).values(row_of(new)))
             _turn(connection, connection_id, "revoking", reason)
             due.schedule(connection, REVOKE, new.id, new.created_at_ms)
         return new
@@ -113,7 +84,7 @@ class Revocations:
         Changes nothing. Raises `NotFound`.
         """
         with self._database.read() as connection:
-            steps = _steps(connection, connection_id)
+            steps = steps_of(connection, connection_id)
             return [(step, _others(connection, step, connection_id)) for step in steps]
 
     def get(self, revocation_id: str) -> Revocation:
@@ -123,24 +94,41 @@ class Revocations:
             row = connection.execute(query).first()
         if row is None:
             raise NotFound(f"no revocation {revocation_id}")
-        return _read(row)
+        return read(row)
 
     def of_connection(self, connection_id: str) -> Revocation | None:
         """The latest revocation of a connection."""
         with self._database.read() as connection:
             row = connection.execute(_latest(connection_id)).first()
-        return _read(row) if row else None
+        return read(row) if row else None
 
-    def decide(self, row: due.Taken, step: Step) -> sharing.Decision:
+    def naming(self, person: sharing.Person) -> Sequence[tuple[Connection, str]]:
+        """The connections that were, or are being, revoked of those to which `person` had
+        consented, each with the state of its revocation; in order of their ids. Looks at all.
+        """
+        c, r = connections.c, revocations.c
+        named = sa.cast(r.steps, sa.Text).contains(person.person.hex())
+        query = sa.select(connections, r.state.label("revocation")).join(
+            revocations, r.connection == c.id
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query.where(named).order_by(c.id, r.created_at_ms))
+            return [(Connection(*row[:-1]), row[-1]) for row in rows]
+
+    def decide(
+        self, row: due.Taken, revocation: Revocation, step: Step
+    ) -> sharing.Decision | Literal["needed"]:
         """Whether this revocation ends what `step` is about; the row is held for another call.
 
-        Raises `LeaseLost`.
+        A consent is `needed` while a subscription is yet to be ended with its tokens, by this
+        revocation or another. Raises `LeaseLost`.
         """
+        waits = step.step == CONSENT and now_ms() - revocation.created_at_ms < _FIRST_MS
         until_ms = self._database.clock_ms() + int(due.LEASE_S * 1000)
         with self._database.write() as connection:
             due.renew(connection, row, until_ms)
-            if step.step == CONSENT and _needed(connection, step, row.key):
-                return "another"
+            if waits and is_needed(connection, step):
+                return "needed"
             return sharing.leave(connection, shared_of(step), row.key)
 
     def settle(self, row: due.Taken, step: Step, done: Step) -> None:
@@ -169,10 +157,12 @@ class Revocations:
         escrow. Raises `LeaseLost`.
         """
         with self._database.write() as connection:
+            carrying = connection_grants.c.connection == revocation.connection
+            hold_refreshes(connection, sa.select(connection_grants.c.grant).where(carrying))
             due.check(connection, row)
             if kept:
                 connection.execute(sa.insert(escrow), [token._asdict() for token in kept])
-            gone, left = _let_go(connection, revocation.connection)
+            gone, left = let_go(connection, revocation.connection)
             detail = f"{gone} of {gone + left} grants removed"
             if left:
                 detail += ", the others carry other connections"
@@ -217,102 +207,10 @@ class Finished(NamedTuple):
         connection.execute(this.values(done))
 
 
-def record(connection: sa.Connection, revocation_id: str, changed: Mapping[Step, Step]) -> None:
-    """Within a transaction that holds the due row: steps as they are now, with the time."""
-    this = revocations.c.id == revocation_id
-    steps = connection.execute(sa.select(revocations.c.steps).where(this)).scalar_one()
-    at = now_ms()
-    now = [
-        list(changed[step]._replace(at_ms=at)) if step in changed else list(step)
-        for step in map(_step, steps)
-    ]
-    connection.execute(sa.update(revocations).where(this).values(steps=now))
-
-
-def remove_grants(connection: sa.Connection, ids: Sequence[str]) -> None:
-    """Within a transaction: these grants are gone, with their tokens and all that goes by them."""
-    connection.execute(sa.delete(connection_grants).where(connection_grants.c.grant.in_(ids)))
-    connection.execute(sa.delete(grant_names).where(grant_names.c.grant.in_(ids)))
-    refresh = due_rows.c.kind == REFRESH, due_rows.c.key.in_(ids)
-    connection.execute(sa.delete(due_rows).where(*refresh))
-    connection.execute(sa.delete(grants).where(grants.c.id.in_(ids)))
-
-
-def shared_of(step: Step) -> sharing.Shared:
-    """What `step` may end at the provider."""
-    if step.shared is None:
-        raise ValueError(f"step {step.step} ends nothing at a provider")
-    name, hashed = step.shared
-    kind = sharing.Account if step.step == SUBSCRIPTION else sharing.Person
-    return kind(name, bytes.fromhex(hashed))
-
-
-def _planned(connection: sa.Connection, connection_id: str, reason: str, by: str) -> Revocation:
-    whose = sa.select(connections.c.tenant, connections.c.provider)
-    tenant, provider = connection.execute(whose.where(connections.c.id == connection_id)).one()
-    steps = list(_steps(connection, connection_id))
-    at = now_ms()
-    return Revocation(
-        new_id("rev"), connection_id, tenant, provider, reason, by, "running", steps, at, None
-    )
-
-
-def _steps(connection: sa.Connection, connection_id: str) -> Iterator[Step]:
-    """What is to be done, in order. Raises `NotFound`."""
-    its = sa.select(connections.c.provider).where(connections.c.id == connection_id)
-    provider = connection.scalar(its)
-    if provider is None:
-        raise NotFound(f"no connection {connection_id}")
-    route = sa.select(routes.c.route).where(routes.c.connection == connection_id)
-    for key in connection.scalars(route.order_by(routes.c.route)):
-        yield Step(SUBSCRIPTION, shared=(provider, key.hex()))
-    carrying = (
-        sa.select(grants.c.id, grants.c.login, grants.c.person)
-        .join(connection_grants, connection_grants.c.grant == grants.c.id)
-        .where(connection_grants.c.connection == connection_id)
-        .order_by(grants.c.id)
-    )
-    for grant, login, person in connection.execute(carrying):
-        if person is not None:
-            yield Step(CONSENT, shared=(login, person.hex()), grant=grant)
-    yield Step(TOKENS)
-    yield Step(RETENTION)
-    yield Step(RECEIPT)
-
-
 def _others(connection: sa.Connection, step: Step, but: str) -> int:
     if step.shared is None:
         return 0
     return sharing.users(connection, shared_of(step), but=but)
-
-
-def _needed(connection: sa.Connection, step: Step, but: str) -> bool:
-    """Whether another revocation has yet to stop a subscription, with a token of this consent."""
-    shared = ("", "") if step.shared is None else step.shared
-    running = sa.select(revocations.c.steps).where(
-        revocations.c.state == "running",
-        revocations.c.id != but,
-        sa.cast(revocations.c.steps, sa.Text).contains(shared[1]),
-    )
-    for stored in connection.scalars(running):
-        steps = [_step(one) for one in stored]
-        ends_it = any(one.step == CONSENT and one.shared == shared for one in steps)
-        if ends_it and any(one.step == SUBSCRIPTION and one.is_open for one in steps):
-            return True
-    return False
-
-
-def _let_go(connection: sa.Connection, connection_id: str) -> tuple[int, int]:
-    """How many grants were removed, and how many were not."""
-    links = connection_grants
-    its = sa.select(links.c.grant).where(links.c.connection == connection_id)
-    held = sa.select(grants.c.id).where(grants.c.id.in_(its)).order_by(grants.c.id)
-    ids = list(connection.scalars(held.with_for_update()))
-    connection.execute(sa.delete(links).where(links.c.connection == connection_id))
-    used = set(connection.scalars(sa.select(links.c.grant).where(links.c.grant.in_(ids))))
-    gone = [id_ for id_ in ids if id_ not in used]
-    remove_grants(connection, gone)
-    return len(gone), len(used)
 
 
 def _locked(connection: sa.Connection, connection_id: str) -> str:
@@ -328,6 +226,7 @@ def _turn(connection: sa.Connection, connection_id: str, status: str, reason: st
         "status": status,
         "status_reason": reason,
         "changed_at_ms": now_ms(),
+        "causes": {},
         "missing": [],
     }
     this = sa.update(connections).where(connections.c.id == connection_id)
@@ -340,17 +239,4 @@ def _latest(connection_id: str) -> sa.Select[Any]:
 
 
 def _running(connection: sa.Connection, connection_id: str) -> Revocation:
-    return _read(connection.execute(_latest(connection_id)).one())
-
-
-def _row(revocation: Revocation) -> dict[str, Any]:
-    return revocation._asdict() | {"steps": [list(step) for step in revocation.steps]}
-
-
-def _read(row: Any) -> Revocation:
-    return Revocation(*row)._replace(steps=[_step(step) for step in row.steps])
-
-
-def _step(stored: Sequence[Any]) -> Step:
-    step = Step(*stored)
-    return step._replace(shared=None if step.shared is None else (step.shared[0], step.shared[1]))
+    return read(connection.execute(_latest(connection_id)).one())

@@ -45,5 +45,6 @@ SEALED: Final = (
 OTHERWISE: Final[Mapping[str, str]] = {
     "inbox": "under a run key, which is destroyed with its day",
     "escrow": "to the key of its day, which is destroyed a week later",
+    "signals": "to the escrow key of its day, and emptied once it is done",
 }
 """Tables whose column `sealed` is not under a tenant's data key, and why nothing rotates there."""

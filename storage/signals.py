@@ -1,6 +1,6 @@
 """Signals: what providers told us about consents, stored before it is acknowledged."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -11,12 +11,23 @@ from storage import due
 from storage.connecting_schema import consents, grant_names, signals
 from storage.connections import Grant
 from storage.database import Database, now_ms
-from storage.grants import RECONCILE, Turned, change_grant, turn
-from storage.revocations import remove_grants
+from storage.grants import (
+    RECONCILE,
+    REFRESH,
+    Turned,
+    change_grant,
+    hold_refreshes,
+    remove_grants,
+    turn,
+)
 from storage.schema import connection_grants, grants
+from storage.schema import due as due_rows
 
 SIGNAL: Final = "signal"
 """The kind of a signal's due row; its key is the signal's id."""
+
+PERSON: Final = "person"
+"""The kind of name that is the hash in `people`."""
 
 KEPT_MS: Final = 400 * 86_400_000
 """How long a signal is remembered: its person may ask with the code, and a repeated one is known.
@@ -24,7 +35,10 @@ KEPT_MS: Final = 400 * 86_400_000
 
 
 class Signal(NamedTuple):
-    """A row of `signals`. `state`: received, done. `ended`: how many connections it ended."""
+    """A row of `signals`. `state`: received, done. `ended`: how many connections it ended.
+    `names`: hashes by kind of name; `person`, which no grant is named by, is that of `people`.
+    `sealed`: with a code, who it is, until it is done.
+    """
 
     id: str
     login: str
@@ -38,6 +52,7 @@ class Signal(NamedTuple):
     at_ms: int
     received_at_ms: int
     finished_at_ms: int | None
+    sealed: bytes | None = None
 
 
 class Signals:
@@ -92,7 +107,9 @@ class Signals:
     def drop_old(self, at_ms: int) -> int:
         """Forget what was done with long ago; how many that were."""
         old = signals.c.finished_at_ms <= at_ms - KEPT_MS
+        theirs = due_rows.c.key.in_(sa.select(signals.c.id).where(old))
         with self._database.write() as connection:
+            connection.execute(sa.delete(due_rows).where(due_rows.c.kind == SIGNAL, theirs))
             return connection.execute(sa.delete(signals).where(old)).rowcount
 
     def _one(self, which: sa.ColumnElement[bool], missing: str) -> Signal:
@@ -105,39 +122,58 @@ class Signals:
 
 class Heeded(NamedTuple):
     """What came of a signal, committed as the first step of a turn: grants whose tokens are
-    destroyed, with why; connections that turn with them; grants that are removed; connections to
-    look at; and how many were ended.
+    destroyed, with why; connections that turn with them; grants that are removed; links (connection
+    and grant) that are cut; connections to look at; and how many were ended.
     """
 
     row: due.Taken
     turned: Sequence[Turned] = ()
     refused: Sequence[tuple[Grant, str]] = ()
     removed: Sequence[str] = ()
-    look: Sequence[str] = ()
+    cut: Sequence[tuple[str, str]] = ()
+    look: Collection[str] = ()
     ended: int = 0
 
     def commit(self, connection: sa.Connection) -> None:
-        """Raises `LeaseLost`, and `Conflict` when a connection has turned meanwhile."""
+        """Raises `LeaseLost` when the row is another's or a grant has newer tokens, and `Conflict`
+        when a connection has turned meanwhile.
+        """
+        refused = [grant.id for grant, _ in self.refused]
         for looked_at in sorted(self.look):  # due rows in order of kind and key, as everywhere
             due.ask(connection, RECONCILE, looked_at, now_ms())
+        hold_refreshes(connection, [*refused, *self.removed])
         due.finish(connection, self.row, None)
         turn(connection, self.turned)
         for grant, reason in self.refused:
-            empty = {"sealed": b"", "refusal": reason, "asked_at_ms": None}
-            change_grant(connection, grant.id, grant.version, empty)
-            theirs = grant_names.c.grant == grant.id, grant_names.c.kind != "user"
-            connection.execute(sa.delete(grant_names).where(*theirs))
+            _destroy(connection, grant, reason)
+        for cut, grant_id in self.cut:
+            link = connection_grants.c.connection == cut, connection_grants.c.grant == grant_id
+            connection.execute(sa.delete(connection_grants).where(*link))
         remove_grants(connection, self.removed)
-        done = {"state": "done", "ended": self.ended, "finished_at_ms": now_ms()}
+        done: dict[str, object] = {"state": "done", "ended": self.ended, "sealed": None}
+        done["finished_at_ms"] = now_ms()
         connection.execute(sa.update(signals).where(signals.c.id == self.row.key).values(done))
+
+
+def _destroy(connection: sa.Connection, grant: Grant, reason: str) -> None:
+    """Its tokens are gone, and so is its refresh; whoever is at one comes too late with another
+    version.
+    """
+    empty = {"sealed": b"", "refusal": reason, "asked_at_ms": None, "version": grant.version + 1}
+    change_grant(connection, grant.id, grant.version, empty)
+    theirs = grant_names.c.grant == grant.id, grant_names.c.kind != "user"
+    connection.execute(sa.delete(grant_names).where(*theirs))
+    refresh = due_rows.c.kind == REFRESH, due_rows.c.key == grant.id
+    connection.execute(sa.delete(due_rows).where(*refresh))
 
 
 def look_at(connection: sa.Connection, named: Sequence[tuple[str, str, bytes]]) -> None:
     """Within a transaction: have the connections looked at that those named (login, kind of name,
     hash) carry.
     """
-    for login, kind, name in sorted(set(named)):
-        carried = (
+    carried = set[str]()
+    for login, kind, name in set(named):
+        its = (
             sa.select(connection_grants.c.connection)
             .join(grant_names, grant_names.c.grant == connection_grants.c.grant)
             .where(
@@ -145,10 +181,10 @@ def look_at(connection: sa.Connection, named: Sequence[tuple[str, str, bytes]]) 
                 grant_names.c.kind == kind,
                 grant_names.c.name == name,
             )
-            .order_by(connection_grants.c.connection)
         )
-        for id_ in connection.scalars(carried).all():
-            due.ask(connection, RECONCILE, id_, now_ms())
+        carried |= set(connection.scalars(its))
+    for id_ in sorted(carried):
+        due.ask(connection, RECONCILE, id_, now_ms())
 
 
 def _read(row: Any) -> Signal:

@@ -41,16 +41,60 @@ def postgres_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def migrated_template() -> Iterator[str]:
+    """Name of a PostgreSQL database at today's schema: copying it takes half the time of its
+    migrations, with their partitions.
+    """
+    from storage import migrate
+    from storage.database import Database
+
+    services.require("postgres")
+    with services.fresh_database() as url:
+        database = Database(url)
+        migrate.upgrade(database)
+        database.close()
+        yield url.rpartition("/")[2]
+
+
+@pytest.fixture
+def migrated_postgres_url(migrated_template: str) -> Iterator[str]:
+    """URL of a PostgreSQL database of the test's own at today's schema, without rows."""
+    with services.fresh_database(template=migrated_template) as url:
+        yield url
+
+
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     """URL of an SQLite database of the test's own; the file is not there yet."""
     return f"sqlite:///{tmp_path / 'gateway.db'}"
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def database_url(request: pytest.FixtureRequest) -> str:
+BOTH = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgres))
+
+
+@pytest.fixture(params=BOTH)
+def empty_url(request: pytest.FixtureRequest) -> str:
     """An empty database of the test's own: once on SQLite, once on PostgreSQL."""
-    fixture = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param]
+    return _url_of(request, "postgres_url")
+
+
+@pytest.fixture(params=BOTH)
+def migrated_url(request: pytest.FixtureRequest) -> str:
+    """As `empty_url`, for what brings it to today's schema anyhow: on PostgreSQL it is there."""
+    return _url_of(request, "migrated_postgres_url")
+
+
+@pytest.fixture
+def database_url(empty_url: str) -> str:
+    """The database of tests that take one; folders whose tests all migrate it take
+    `migrated_url`.
+    """
+    return empty_url
+
+
+def _url_of(request: pytest.FixtureRequest, postgresql: str) -> str:
+    fixture = {"sqlite": "sqlite_url", "postgresql": postgresql}[request.param]
     url: str = request.getfixturevalue(fixture)
     return url
 

@@ -149,11 +149,13 @@ SERVICES: dict[str, Callable[[], str | None]] = {
 
 
 @contextlib.contextmanager
-def fresh_database(server_url: str = POSTGRES_URL) -> Iterator[str]:
-    """A new, empty PostgreSQL database, dropped afterwards even when sessions are open."""
+def fresh_database(server_url: str = POSTGRES_URL, template: str = "template1") -> Iterator[str]:
+    """A new PostgreSQL database, dropped afterwards even when sessions are open; empty, unless it
+    is a copy of `template`, to which nobody may be connected.
+    """
     name = f"gateway_test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server_url, autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE {name}".encode())
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
     try:
         yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
     finally:

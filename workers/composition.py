@@ -217,7 +217,7 @@ class Parts:
             Revocations(self.database),
             store,
             self._states,
-            self.tokens,
+            self.vault,
             normalizer,
             _CHANNELS,
         )

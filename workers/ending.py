@@ -2,12 +2,17 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+import structlog
 
 from contracts.accounts import Offers, Subscribes
 from contracts.connector import Connector
 from contracts.errors import (
     AddressRefused,
+    GatewayError,
+    LeaseLost,
     Misconfigured,
     OutcomeUnknown,
     Permanent,
@@ -23,7 +28,8 @@ from storage.connections import Connection, Grant, new_id
 from storage.database import now_ms
 from storage.escrow import EscrowStore, InEscrow
 from storage.partitions import DAY_MS, today
-from storage.revocations import SUBSCRIPTION, Revocation, Revocations, Step
+from storage.revocation_steps import SUBSCRIPTION, Revocation, Step
+from storage.revocations import Revocations
 from token_vault import Escrowed, GrantTokens, Vault, open_from_escrow, seal_for_escrow
 from token_vault.escrow import over
 from workers.calling import MANUAL
@@ -33,6 +39,8 @@ from workers.retrying import told
 
 if TYPE_CHECKING:
     from connectors.kit.transport.transport import Transport
+
+log = structlog.get_logger()
 
 JOB: Final = "revoke"
 """For whom tokens are opened."""
@@ -74,12 +82,14 @@ class Ending:
 
     def end(self, revocation: Revocation, connection: Connection, step: Step) -> Step:
         """`step`, as it ended: `ended`, `refused` for good, `none` to end, or `waiting` for a
-        provider that is away. Raises `Unavailable` when parts of our own are.
+        provider that is away. Raises `Unavailable` when parts of our own are, and `LeaseLost`.
+
+        A fault of ours waits as well: it must not keep the steps behind it from being done.
         """
         how = self._unsubscribe if step.step == SUBSCRIPTION else self._withdraw
         try:
             return how(revocation, connection, step)
-        except Unavailable:
+        except (Unavailable, LeaseLost):
             raise
         except (TokenRefused, Reauthorize) as error:
             return _ended(step, REFUSED, f"its token works no more ({told(error)})")
@@ -87,6 +97,9 @@ class Ending:
             return _ended(step, WAITING, told(error))
         except (Permanent, VaultError) as error:
             return _ended(step, REFUSED, told(error))
+        except Exception as error:
+            log.exception("revoking.fault", revocation=revocation.id, step=step.step)
+            return _ended(step, WAITING, told(error))
 
     def _unsubscribe(self, revocation: Revocation, connection: Connection, step: Step) -> Step:
         connector = self._connectors.get(connection.provider)
@@ -94,26 +107,27 @@ class Ending:
             raise Misconfigured(f"provider {connection.provider} is off")
         if not isinstance(connector, Subscribes):
             return _ended(step, NONE, "this provider has no subscriptions")
-        with_token = self._each(revocation, connection, self._fresh)
-        refused: ProviderError = Permanent("there is no token left to ask with")
-        for token in with_token:
-            login = self._login(_login_of(connector, token.login))
+        failed: GatewayError = Permanent("there is no token left to ask with")
+        for opened in self._each(revocation, connection, self._fresh):
             try:
-                connector.unsubscribe(
-                    self._transport.client(login.carry(token.tokens)), token.account
-                )
-            except (TokenRefused, Reauthorize) as error:
-                refused = error  # another grant's may work
+                token = opened()
+                login = self._login(_login_of(connector, token.login))
+                client = self._transport.client(login.carry(token.tokens))
+                connector.unsubscribe(client, token.account)
+            except Unavailable:
+                raise
+            except (ProviderError, VaultError) as error:  # another grant's may work
+                failed = error if not isinstance(failed, _AWAY) else failed
             else:
                 return _ended(step, ENDED, "")
-        raise refused
+        raise failed
 
     def _withdraw(self, revocation: Revocation, connection: Connection, step: Step) -> Step:
         """End the consent of `step`: the tokens of its grant say whose it is."""
-        opened = self._each(revocation, connection, self._open, only=step.grant)
-        token = next(iter(opened), None)
-        if token is None:
+        opened = next(self._each(revocation, connection, self._open, only=step.grant), None)
+        if opened is None:
             raise Permanent("there is no token left to ask with")
+        token = opened()
         self._login(token.login).revoke(self._transport.client(), token.tokens)
         return _ended(step, ENDED, "")
 
@@ -123,18 +137,20 @@ class Ending:
         connection: Connection,
         opened: Callable[[Grant], Tokens],
         only: str | None = None,
-    ) -> Iterator[Token]:
-        """Tokens of the connection's grants; after these were destroyed, those in escrow."""
+    ) -> Iterator[Callable[[], Token]]:
+        """What opens the tokens of the connection's grants, one by one; after these were destroyed,
+        of those in escrow.
+        """
         grants = self._revocations.tokens_of(connection.id)
         if grants:
             account = account_details(connection, self._vault.tenant(connection.tenant)).account
             for grant in grants:
                 if only in (None, grant.id):
-                    yield Token(grant.login, opened(grant), account)
+                    yield partial(_token, grant, opened, account)
             return
         for kept in self._escrow.of_revocation(revocation.id, now_ms()):
             if only in (None, kept.grant):
-                yield self._opened(kept)
+                yield partial(self._opened, kept)
 
     def _open(self, grant: Grant) -> Tokens:
         return self._tokens.open(grant, job=JOB)
@@ -199,6 +215,10 @@ class Ending:
     def forget(self, revocation: Revocation) -> None:
         """Nothing is left to ask the provider for."""
         self._escrow.drop(revocation.id)
+
+
+def _token(grant: Grant, opened: Callable[[Grant], Tokens], account: str) -> Token:
+    return Token(grant.login, opened(grant), account)
 
 
 def _ended(step: Step, outcome: str, detail: str) -> Step:

@@ -168,6 +168,9 @@ class Refresher:
         """With `row` held: read again, ask the provider if that is still `wanted`, commit."""
         try:
             grant = self._grants.get(row.key)
+            if grant.refusal:  # its tokens may be destroyed
+                self._rows.finish(row, None)
+                raise Reauthorize(grant.refusal)
             old = self._tokens.open(grant, job=REFRESH)
         except (NotFound, KeyDestroyed):
             self._rows.remove(row)  # the grant is gone, or its tenant erased
@@ -175,9 +178,6 @@ class Refresher:
         login = self._logins.get(grant.login)
         if login is None:
             raise Misconfigured(f"login {grant.login} is off")
-        if grant.refusal:
-            self._rows.finish(row, None)
-            raise Reauthorize(grant.refusal)
         if wanted(login, grant, old):
             self._renew(row, grant, login, old)
         else:

@@ -18,16 +18,8 @@ from storage.database import now_ms
 from storage.drain import DrainStore
 from storage.due import DueRows, Taken
 from storage.grants import RECONCILE
-from storage.revocations import (
-    JOURNALED,
-    RECEIPT,
-    RETENTION,
-    TOKENS,
-    Finished,
-    Revocation,
-    Revocations,
-    Step,
-)
+from storage.revocation_steps import RECEIPT, RETENTION, TOKENS, Revocation, Step
+from storage.revocations import JOURNALED, Finished, Revocations
 from storage.turns import Append, Turn
 from token_vault import Vault
 from workers.ending import Ending
@@ -42,6 +34,7 @@ _WORDS: Final = {
     "none": ("none", "nothing to end"),
     "shared": ("kept", "others use it"),
     "another": ("waiting", "another revocation is ending it"),
+    "needed": ("waiting", "a subscription is to be ended with its tokens first"),
 }
 """Who ends what is shared → how the step ended, when it is not us."""
 
@@ -72,11 +65,11 @@ class Revoker:
         """
         revocation = self._revocations.get(row.key)
         connection = self._connections.get(revocation.connection)
+        if all(step.at_ms is None for step in revocation.steps):
+            self._vault.record_erasure(JOURNALED, revocation.tenant, revocation.connection)
         look = self._rows.standing(RECONCILE, connection.id)
         if look is not None and look.taken:
             raise Retryable("a look at it is under way")
-        if any(step.step == TOKENS and step.is_open for step in revocation.steps):
-            self._vault.record_erasure(JOURNALED, revocation.tenant, revocation.connection)
         waiting = self._at_the_provider(row, revocation, connection)
         self._here(row, revocation, connection, keep=bool(waiting))
         if waiting:
@@ -97,15 +90,13 @@ class Revoker:
         return waiting
 
     def _end(self, row: Taken, revocation: Revocation, connection: Connection, step: Step) -> Step:
-        decision = self._revocations.decide(row, step)
+        decision = self._revocations.decide(row, revocation, step)
         if decision == "last":
-            done = self._ending.end(revocation, connection, step)
-            if done.is_open and _is_over(revocation):
-                done = done._replace(outcome="given up", detail=f"for a week {done.detail}")
+            done = _bounded(revocation, self._ending.end(revocation, connection, step))
             self._revocations.settle(row, step, done)
         else:
             outcome, detail = _WORDS[decision]
-            done = step._replace(outcome=outcome, detail=detail)
+            done = _bounded(revocation, step._replace(outcome=outcome, detail=detail))
             self._revocations.record(row, step, done)
         log.info("revoking.step", revocation=revocation.id, step=step.step, outcome=done.outcome)
         return done
@@ -144,5 +135,9 @@ class Revoker:
             return []
 
 
-def _is_over(revocation: Revocation) -> bool:
-    return now_ms() - revocation.created_at_ms >= PATIENCE / timedelta(milliseconds=1)
+def _bounded(revocation: Revocation, step: Step) -> Step:
+    """No step waits for longer than our patience, whatever it waits for."""
+    waited = timedelta(milliseconds=now_ms() - revocation.created_at_ms)
+    if not step.is_open or waited < PATIENCE:
+        return step
+    return step._replace(outcome="given up", detail=f"for a week {step.detail}")

@@ -8,16 +8,17 @@ import structlog
 from contracts.connector import Event
 from contracts.content.account import AccountNotice, PrivacyDeletionRequested
 from contracts.content.parts import Content
-from contracts.errors import Conflict, Unavailable, VaultError
+from contracts.errors import Conflict, Retryable, Tampered, Unavailable, VaultError
 from storage.connecting_schema import LIVE
 from storage.connections import Connection, Grant
 from storage.drain import DrainStore
 from storage.due import Taken
 from storage.grants import Grants
 from storage.revocations import Revocations
-from storage.signals import SIGNAL, Heeded, Signal, Signals
+from storage.sharing import Person
+from storage.signals import PERSON, SIGNAL, Heeded, Signal, Signals
 from storage.turns import Append, Turn
-from token_vault import GrantTokens
+from token_vault import Vault
 from workers.grant_states import GrantStates
 from workers.normalizing import Normalizer, utc
 
@@ -36,13 +37,13 @@ class Heeding:
         revocations: Revocations,
         store: DrainStore,
         states: GrantStates,
-        tokens: GrantTokens,
+        vault: Vault,
         normalizer: Normalizer,
         channels: Mapping[str, str],
     ) -> None:
         """`channels`: by provider, of those too that are off."""
         self._signals, self._grants, self._revocations = signals, grants, revocations
-        self._store, self._states, self._tokens = store, states, tokens
+        self._store, self._states, self._vault = store, states, vault
         self._normalizer, self._channels = normalizer, channels
 
     def run(self, row: Taken) -> None:
@@ -56,15 +57,19 @@ class Heeding:
 
     def revoke(self, row: Taken, signal: Signal, grants: Sequence[Grant]) -> None:
         """The consent was withdrawn: connections that only it carried end, and others go on."""
-        self._say_deletion(signal, grants)
-        ids = {grant.id for grant in grants}
-        ended, others = 0, set(ids)
-        for connection in self._carried(grants, *LIVE, "revoking"):
-            carrying = set(self._grants.carrying(connection.id))
-            if carrying <= ids:
-                ended += self._order(connection, signal)
-                others -= carrying  # whose tokens the revocation destroys
-        self._store.write(Turn(first=Heeded(row, removed=sorted(others), ended=ended).commit))
+        self._store.write(Turn(first=self._end(row, signal, grants).commit))
+
+    def delete(self, row: Taken, signal: Signal, grants: Sequence[Grant]) -> None:
+        """The same, and each tenant to which the person had consented is told. A `deauthorize`
+        usually came before, so what was ended then counts; it is done when all of that is.
+        """
+        heeded = self._end(row, signal, grants)
+        past = [one for person in _people(signal) for one in self._revocations.naming(person)]
+        self._say_deletion(signal, [*self._carried(grants), *(one for one, _ in past)])
+        if any(state == "running" for _, state in past):
+            raise Retryable("connections of that person are being ended")
+        ended = max(heeded.ended, len({one.id for one, _ in past}))
+        self._store.write(Turn(first=heeded._replace(ended=ended).commit))
 
     def forget(self, row: Taken, signal: Signal, grants: Sequence[Grant]) -> None:
         """Its tokens are dead: they are destroyed, and the owner may consent again."""
@@ -107,6 +112,20 @@ class Heeding:
         found = {c.id: c for grant in grants for c in self._grants.carried(grant.id)}
         return [found[id_] for id_ in sorted(found) if found[id_].status in (statuses or LIVE)]
 
+    def _end(self, row: Taken, signal: Signal, grants: Sequence[Grant]) -> Heeded:
+        """Order the end of what these grants alone carry; what is left to be written."""
+        ids = {grant.id for grant in grants}
+        removed, look, cut, ended = set(ids), set[str](), list[tuple[str, str]](), 0
+        for connection in self._carried(grants, *LIVE, "revoking"):
+            carrying = set(self._grants.carrying(connection.id))
+            if carrying <= ids:
+                ended += self._order(connection, signal)
+                removed -= carrying  # whose tokens the revocation destroys
+            else:
+                look.add(connection.id)
+                cut += [(connection.id, grant) for grant in sorted(carrying & ids)]
+        return Heeded(row, removed=sorted(removed), cut=cut, look=look, ended=ended)
+
     def _order(self, connection: Connection, signal: Signal) -> int:
         try:
             self._revocations.order(connection.id, reason=REASONS[signal.kind], by=signal.login)
@@ -128,23 +147,28 @@ class Heeding:
         heeded = Heeded(row, look=[c.id for c in concerned])
         self._store.write(Turn(first=heeded.commit, appends=appends))
 
-    def _say_deletion(self, signal: Signal, grants: Sequence[Grant]) -> None:
-        """Each tenant is told whose data is to be deleted, once."""
-        if signal.code is None:
+    def _say_deletion(self, signal: Signal, connections: Sequence[Connection]) -> None:
+        """Each tenant is told whose data is to be deleted, once, whatever became of it."""
+        if signal.code is None or not connections:
             return
-        appends: list[Append] = []
-        told = set[str]()
-        for grant in grants:
-            for connection in self._carried([grant]):
-                if connection.tenant not in told:
-                    told.add(connection.tenant)
-                    subject = self._tokens.open(grant, job=SIGNAL).subject
-                    content = PrivacyDeletionRequested(
-                        subject_id=subject, confirmation_code=signal.code
-                    )
-                    appends += self._message(content, signal, connection)
-        if appends:
-            self._store.write(Turn(appends=appends))
+        try:
+            who = self._who(signal)
+        except Unavailable:
+            raise
+        except VaultError as error:  # what has to be ended is ended all the same
+            log.error("signal.not_said", signal=signal.id, reason=error.reason)
+            return
+        content = PrivacyDeletionRequested(subject_id=who, confirmation_code=signal.code)
+        first = {c.tenant: c for c in sorted(connections, key=lambda c: c.id, reverse=True)}
+        appends = [a for c in first.values() for a in self._message(content, signal, c)]
+        self._store.write(Turn(appends=appends, statuses=(*LIVE, "revoking", "revoked")))
+
+    def _who(self, signal: Signal) -> str:
+        """As the provider named them. Raises `VaultError` when its day is over."""
+        if signal.sealed is None:
+            raise Tampered("nothing says who asked")
+        day = utc(signal.received_at_ms).date()
+        return self._vault.escrow.open(day, "", signal.id, signal.sealed, job=SIGNAL).decode()
 
     def _message(
         self, content: Content, signal: Signal, connection: Connection
@@ -166,7 +190,7 @@ Consequence = Callable[[Heeding, Taken, Signal, Sequence[Grant]], None]
 
 CONSEQUENCES: Final[Mapping[str, Consequence]] = {
     "deauthorize": Heeding.revoke,
-    "deletion": Heeding.revoke,
+    "deletion": Heeding.delete,
     "tokens-revoked": Heeding.forget,
     "token-revoked": Heeding.forget,
     "account-disabled": Heeding.disable,
@@ -177,6 +201,11 @@ CONSEQUENCES: Final[Mapping[str, Consequence]] = {
 }
 """Kind of signal → what follows. What a provider withdraws it revokes; what is merely dead waits
 for its owner."""
+
+
+def _people(signal: Signal) -> list[Person]:
+    return [Person(signal.login, name) for kind, name in signal.names if kind == PERSON]
+
 
 REASONS: Final[Mapping[str, str]] = {
     "deauthorize": "the app was removed in the account's own settings",

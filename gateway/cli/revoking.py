@@ -6,7 +6,8 @@ from contracts.errors import Conflict, Unavailable
 from gateway.cli.output import note, rows
 from gateway.cli.parts import Parts
 from gateway.revoking import MEANT, shown
-from storage.revocations import CONSENT, SUBSCRIPTION, Revocations, Step
+from storage.revocation_steps import CONSENT, SUBSCRIPTION, Step
+from storage.revocations import Revocations
 
 COLUMNS = ["step", "outcome", "detail"]
 

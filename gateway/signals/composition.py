@@ -16,13 +16,24 @@ if TYPE_CHECKING:
     import httpx
 
 
-def routes(parts: Parts, client: "Callable[[], httpx.Client]") -> list[Route]:
+class Listening:
     """Callbacks of the providers that are on, and the page that Meta shows people."""
-    registry, threads, metrics = parts.registry, parts.threads, parts.metrics
-    signals = Signals(parts.database)
-    telling = Telling(signals, parts.vault, parts.jobs, metrics)
-    meta = MetaCallbacks(
-        registry.signed_requests, telling, threads, parts.settings.public_url.rstrip("/")
-    )
-    google = GoogleEvents(registry.security_events, GoogleKeys(client), telling, threads, metrics)
-    return [*meta.routes(), *google.routes(), *DeletionPage(signals, threads).routes()]
+
+    def __init__(self, parts: Parts, client: "Callable[[], httpx.Client]") -> None:
+        """`client` makes one for calls without a token."""
+        registry, threads, metrics = parts.registry, parts.threads, parts.metrics
+        signals = Signals(parts.database)
+        telling = Telling(signals, parts.vault, parts.jobs, metrics)
+        public_url = parts.settings.public_url.rstrip("/")
+        self._meta = MetaCallbacks(registry.signed_requests, telling, threads, public_url, metrics)
+        keys = GoogleKeys(client)
+        self._google = GoogleEvents(registry.security_events, keys, telling, metrics)
+        self._page = DeletionPage(signals, threads)
+
+    def routes(self) -> list[Route]:
+        """All of them."""
+        return [*self._meta.routes(), *self._google.routes(), *self._page.routes()]
+
+    def close(self) -> None:
+        """Let what is under way end."""
+        self._google.close()

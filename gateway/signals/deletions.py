@@ -10,10 +10,9 @@ from gateway.connect.requests import one, words
 from gateway.connect.texts import chosen
 from gateway.shapes import time_of
 from gateway.signals.meta import DELETION
+from gateway.signals.telling import is_code
 from gateway.threads import Threads
 from storage.signals import Signal, Signals
-
-_LONGEST_CODE = 40
 
 
 class DeletionPage:
@@ -47,7 +46,7 @@ class DeletionPage:
         )
 
     def _found(self, code: str) -> Signal:
-        if len(code) > _LONGEST_CODE:
+        if not is_code(code):
             raise NotFound("no such code")
         found = self._signals.by_code(code)
         if found.kind != DELETION:

@@ -24,10 +24,14 @@ log = structlog.get_logger()
 
 PATH: Final = "/webhooks/google-risc"
 _CAP: Final = 64 << 10
+_AT_ONCE: Final = 2
+_MOST_WAITING: Final = 200
 _FRESH_S: Final = 3_600.0
 """Google changes its keys about once a day, and announces new ones ahead."""
 _SELDOM_S: Final = 60.0
-"""How often an unknown key id may have Google asked: anybody can invent one."""
+"""How often Google may be asked, when it is away or a key id is unknown: anybody can invent one."""
+_SOON_S: Final = 5.0
+"""The same while there are no keys at all, and every event has to wait."""
 
 
 class GoogleKeys:
@@ -40,22 +44,27 @@ class GoogleKeys:
     ) -> None:
         self._client, self._clock = client, clock
         self._keys: dict[str, Any] = {}
+        self._fetched_at: float | None = None
         self._asked_at: float | None = None
         self._lock = threading.Lock()
 
     def key_of(self, kid: str) -> Any:
-        """Raises `BadSignature` for a key that Google does not have, `Unavailable` when it cannot
-        be asked.
+        """Raises `BadSignature` for a key that Google does not have, `Unavailable` when it could
+        not be asked.
         """
         with self._lock:
-            if self._is_older(_FRESH_S) or (kid not in self._keys and self._is_older(_SELDOM_S)):
+            is_wanted = kid not in self._keys or self._is_over(self._fetched_at, _FRESH_S)
+            if is_wanted and self._is_over(self._asked_at, _SELDOM_S if self._keys else _SOON_S):
+                self._asked_at = self._clock()
                 self._ask()
-            if kid not in self._keys:
-                raise BadSignature("security event: signed with a key that Google does not have")
-            return self._keys[kid]
+            if kid in self._keys:
+                return self._keys[kid]
+            if self._fetched_at is None or self._fetched_at < (self._asked_at or 0):
+                raise Unavailable("Google's signing keys cannot be fetched")
+            raise BadSignature("security event: signed with a key that Google does not have")
 
-    def _is_older(self, seconds: float) -> bool:
-        return self._asked_at is None or self._clock() - self._asked_at > seconds
+    def _is_over(self, since: float | None, seconds: float) -> bool:
+        return since is None or self._clock() - since > seconds
 
     def _ask(self) -> None:
         from jwt import PyJWKSet, PyJWTError
@@ -65,12 +74,9 @@ class GoogleKeys:
             keys = _json(client, str(_json(client, CONFIGURATION)["jwks_uri"]))
             found = {key.key_id: key.key for key in PyJWKSet.from_dict(keys).keys if key.key_id}
         except (ProviderError, PyJWTError, KeyError, TypeError, AttributeError) as error:
-            if self._keys:  # those that we have are good for a while
-                log.warning("google_keys.not_fetched", error=type(error).__name__)
-                self._asked_at = self._clock() - _FRESH_S + _SELDOM_S
-                return
-            raise Unavailable("Google's signing keys cannot be fetched") from None
-        self._keys, self._asked_at = found, self._clock()
+            log.warning("google_keys.not_fetched", error=type(error).__name__)
+        else:
+            self._keys, self._fetched_at = found, self._clock()
 
 
 def _json(client: "httpx.Client", url: str) -> Any:
@@ -98,16 +104,19 @@ class GoogleEvents:
         events: SecurityEvents | None,
         keys: GoogleKeys,
         telling: Telling,
-        threads: Threads,
         metrics: Metrics,
     ) -> None:
-        self._events, self._keys = events, keys
-        self._telling, self._threads = telling, threads
+        self._events, self._keys, self._telling = events, keys, telling
+        self._threads = Threads(_AT_ONCE, _MOST_WAITING)  # a slow Google holds up nobody else
         self._refused = metrics.signals_refused
 
     def routes(self) -> list[Route]:
         """None while there is no OAuth client of Google's."""
         return [Route(PATH, self.receive, methods=["POST"])] if self._events is not None else []
+
+    def close(self) -> None:
+        """Let events under way end."""
+        self._threads.close()
 
     async def receive(self, request: Request) -> Response:
         """One token. Raises `Unavailable`, which Google tries again after."""

@@ -1,6 +1,7 @@
 """Keeps what a provider told, before it is acknowledged; a worker acts on it."""
 
 import secrets
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -11,7 +12,7 @@ from gateway.jobs import Jobs
 from gateway.metrics import Metrics
 from storage.connections import new_id
 from storage.database import now_ms
-from storage.signals import Signal, Signals
+from storage.signals import PERSON, Signal, Signals
 from token_vault import DeploymentKeys, Vault
 
 log = structlog.get_logger()
@@ -22,7 +23,9 @@ _CODE_LENGTH: Final = 20
 
 
 class Telling:
-    """Stores signals with names hashed: none is ever kept in clear."""
+    """Stores signals with names hashed: none is ever kept in clear. Who asks for deletion is sealed
+    until that is done, since the tenants have to be told.
+    """
 
     def __init__(self, signals: Signals, vault: Vault, jobs: Jobs, metrics: Metrics) -> None:
         self._signals, self._vault, self._jobs = signals, vault, jobs
@@ -33,13 +36,17 @@ class Telling:
         which the person can ask. Raises `Unavailable`.
         """
         keys = self._vault.deployment()
-        now = now_ms()
+        now, id_ = now_ms(), new_id("sig")
+        names = [(kind, _hashed(keys, told.login, kind, name)) for kind, name in told.names]
+        subject = dict(told.names).get("user") if coded else None
+        if subject is not None:
+            names.append((PERSON, keys.hash("person", told.login, subject)))
         new = Signal(
-            id=new_id("sig"),
+            id=id_,
             login=told.login,
             kind=told.kind,
             once=keys.hash("signal", told.login, told.once),
-            names=[(kind, _hashed(keys, told.login, kind, name)) for kind, name in told.names],
+            names=names,
             code=_code() if coded else None,
             state="received",
             detail=told.detail,
@@ -47,12 +54,19 @@ class Telling:
             at_ms=_ms(told),
             received_at_ms=now,
             finished_at_ms=None,
+            sealed=None if subject is None else self._sealed(id_, now, subject),
         )
         kept = self._signals.store(new)
         self._counted.labels(told.login, told.kind, "new" if kept is new else "repeated").inc()
         if kept is new:
             self._nudge()
         return kept
+
+    def _sealed(self, id_: str, now: int, subject: str) -> bytes:
+        """Who it is, for the worker that tells the tenants; opens for a week at most."""
+        day = datetime.fromtimestamp(now / 1000, UTC).date()
+        self._vault.ensure_days(day, 1)
+        return self._vault.escrow.seal(day, "", id_, subject.encode())
 
     def _nudge(self) -> None:
         try:
@@ -69,6 +83,11 @@ def _hashed(keys: DeploymentKeys, login: str, kind: str, name: str) -> bytes:
 def _ms(told: Told) -> int:
     """To the end of its second: providers say no more, and a consent of that second is older."""
     return int(told.at.timestamp()) * 1000 + 999
+
+
+def is_code(text: str) -> bool:
+    """Whether we could have given it; the database is not asked about any other."""
+    return len(text) == _CODE_LENGTH and set(text) <= set(_CODE_LETTERS)
 
 
 def _code() -> str:

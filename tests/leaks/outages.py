@@ -119,6 +119,15 @@ def faults(play: Play, backend: Backend) -> None:
         worker.wait_for("Cannot connect", PATIENCE_S)
 
 
+def revoked(play: Play) -> None:
+    """While the provider is away."""
+    revoke = ("connections", "revoke", play.carried, "--json")
+    play.stage.command(*revoke, "--reason", "x")
+    eventually(
+        lambda: json.loads(play.stage.command(*revoke))["state"] == "done", PATIENCE_S, every_s=1
+    )
+
+
 def erased(play: Play) -> None:
     """A backup is restored, and whoever was erased since is erased again."""
     stage = play.stage

@@ -25,6 +25,7 @@ class Play:
         self.page, self.other = self.planted.number("page"), self.planted.number("other page")
         self.contact = Contact(self.planted, self.page)
         self.texts: list[str] = []
+        self.cookie = ("", "")
 
     def set_up(self) -> None:
         """From nothing, by commands."""
@@ -159,6 +160,7 @@ class Play:
             command("connections", "show", self.connection, *json_too)
             command("deliveries", "list", *json_too)
         command("connections", "openings", self.carried)
+        command("connections", "revoke", self.carried, "--dry-run")
         parked = json.loads(command("deliveries", "list", "--status", "parked", "--json"))
         command("deliveries", "show", parked[0]["id"])
         command("deliveries", "replay", "--status", "parked")

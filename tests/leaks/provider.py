@@ -112,20 +112,22 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         address = urlsplit(self.path)
-        login = next(name for name, place in _PLACES.items() if re.fullmatch(place, address.path))
         given = parse_qs(address.query) | parse_qs(body.decode())
-        (token,) = (given[word][0] for word in _TOKENS if word in given)
+        login = next((x for x, y in _PLACES.items() if re.fullmatch(y, address.path)), "others")
+        token = next((given[word][0] for word in _TOKENS if word in given), "")
         provider = self.server.provider
-        fate = provider.fate(login, token)
-        asked = Asked(login, fate, self.requestline, bytes(self.headers) + body)
-        provider.asked.append(asked)
+        fate: Fate = "echo" if login == "others" or not token else provider.fate(login, token)
+        provider.asked.append(Asked(login, fate, self.requestline, bytes(self.headers) + body))
         if fate in ("silent", "cut"):
             provider.closing.wait(_SILENCE_S if fate == "silent" else 0)
             self.close_connection = True
+        elif login == "others" or not token:
+            authorization = self.headers.get("authorization", "")
+            self._say(authorization, 500, f"it was {self.path} {authorization} {body.decode()}")
         else:
-            self._say(token, *provider.answer(asked))
+            self._say(token, *provider.answer(provider.asked[-1]))
 
-    do_GET = do_POST = _serve  # noqa: N815 - names of the base class
+    do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - names of the base class
 
     def _say(self, token: str, status: int, told: dict[str, Any] | str) -> None:
         text = told if isinstance(told, str) else json.dumps(told)

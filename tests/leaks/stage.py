@@ -47,6 +47,7 @@ class Stage:
             "GATEWAY_KEY_CACHE_SECONDS": "2",
             "GATEWAY_LOG_LEVEL": "debug",
             "GATEWAY_LOG_FORMAT": "json",
+            "GATEWAY_PUBLIC_URL": self.url,
             "TMPDIR": str(folder / "tmp"),
             "PYTHONPATH": str(ROOT),
             **backend.environ,

@@ -13,6 +13,12 @@ from tests.storage.rows import add_connection
 
 
 @pytest.fixture
+def database_url(migrated_url: str) -> str:
+    """All tests here begin with today's schema."""
+    return migrated_url
+
+
+@pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     """An empty database at today's schema, once of each kind."""
     database = Database(database_url, pool_size=12)
@@ -22,9 +28,9 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def postgres(postgres_url: str) -> Iterator[Database]:
+def postgres(migrated_postgres_url: str) -> Iterator[Database]:
     """An empty PostgreSQL database at today's schema."""
-    database = Database(postgres_url, pool_size=12)
+    database = Database(migrated_postgres_url, pool_size=12)
     migrate.upgrade(database)
     yield database
     database.close()
@@ -59,7 +65,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[tuple[InboxWrit
         memory = MemoryWriter()
         yield memory, lambda: memory.rows
         return
-    name = {"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param]
+    name = {"sqlite": "sqlite_url", "postgresql": "migrated_postgres_url"}[request.param]
     database = Database(request.getfixturevalue(name))
     migrate.upgrade(database)
     writer = inbox_writer(database.url)

@@ -15,7 +15,8 @@ from storage.drain import DrainStore
 from storage.due import DueRows
 from storage.escrow import EscrowStore
 from storage.grants import Grants
-from storage.revocations import REVOKE, Revocation, Revocations
+from storage.revocation_steps import Revocation
+from storage.revocations import REVOKE, Revocations
 from storage.schema import grants
 from tests.rig import ENVIRON, Rig
 from tests.workers.world import World, WorldLogin, WorldPages

@@ -19,9 +19,9 @@ from storage.connections import Connection, Connections, Grant
 from storage.database import now_ms
 from storage.due import DueRows
 from storage.gaps import Gaps, gap
-from storage.grants import RECONCILE, REFRESH, Grants
+from storage.grants import RECONCILE, REFRESH, Grants, remove_grants
 from storage.inspections import Inspections, Subscription
-from storage.revocations import REVOKE, Revocations, remove_grants
+from storage.revocations import REVOKE, Revocations
 from storage.schema import connections, grants
 from tests.rig import Rig, text
 from tests.workers.granted import come_due, consent, said, status, tokens

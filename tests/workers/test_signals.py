@@ -1,25 +1,30 @@
 """What follows from what providers tell of consents: each kind, for whom it names alone."""
 
 import secrets
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from contracts.connector import Item
+from contracts.content.account import PrivacyDeletionRequested
+from contracts.errors import LeaseLost, Retryable
 from storage.connecting_schema import grant_names
-from storage.connections import Connection, Connections
+from storage.connections import Connection, Connections, Grant, new_id
 from storage.database import now_ms
 from storage.due import DueRows
-from storage.grants import RECONCILE
+from storage.grants import RECONCILE, REFRESH, Outcome, Renewal, change_grant
 from storage.revocations import Revocations
 from storage.schema import connection_grants, due, grants
-from storage.signals import SIGNAL, Signal, Signals
+from storage.signals import PERSON, SIGNAL, Signal, Signals
 from tests.rig import Rig
-from tests.workers.granted import come_due
+from tests.workers.granted import come_due, run_due
 from tests.workers.stage import SUBJECT, Stage, count
 from token_vault.names import user_names
 from workers.consents import Consents
+from workers.scheduler import putting_off
 from workers.signals import CONSEQUENCES, Heeding
 
 
@@ -56,6 +61,38 @@ class Telling:
         assert row.key == signal.id
         self.heeding.run(row)
         return self.signals.get(signal.id)
+
+    def ask_deletion(self, **changed: Any) -> Signal:
+        """As the edge stores it; a worker tries once."""
+        now, id_ = now_ms(), new_id("sig")
+        day = datetime.fromtimestamp(now / 1000, UTC).date()
+        sealed = self.rig.vault.escrow.seal(day, "", id_, SUBJECT.encode())
+        names = sorted(user_names(self.rig.vault.deployment(), "world", [SUBJECT]))
+        named = {"names": [*names, (PERSON, self.stage.person().person)], "sealed": sealed}
+        whole = {"id": id_, "code": "CODE", "received_at_ms": now, **named, **changed}
+        signal = self.tell("deletion", **whole)
+        self.work()
+        return self.signals.get(signal.id)
+
+    def work(self) -> None:
+        """All signals that are due, as the scheduler does."""
+        rows = DueRows(self.rig.database)
+        while taken := rows.take([SIGNAL], 5):
+            for row in taken:
+                with suppress(Retryable), putting_off(rows, row):
+                    self.heeding.run(row)
+
+    def finish(self) -> None:
+        """Revocations and signals, until nothing is left to do."""
+        for _ in range(3):
+            come_due(self.rig)
+            self.stage.worker.work()
+            self.work()
+
+    def deletions(self) -> list[tuple[str, str, str]]:
+        """Who was told of whose deletion, with which code."""
+        asked = (m for m in self.rig.messages() if isinstance(m.data, PrivacyDeletionRequested))
+        return sorted((m.tenant, m.data.subject_id, m.data.confirmation_code) for m in asked)
 
     def status(self, made: Connection) -> str:
         return Connections(self.rig.database).get(made.id).status
@@ -97,10 +134,31 @@ def test_a_deletion_tells_each_tenant_once_whose_and_with_which_code(telling: Te
     telling.stage.connect("acme", "42")
     telling.stage.connect("beta", "42")
     telling.stage.connect("beta", "43")
-    telling.heed(telling.tell("deletion", code="CODE"))
-    asked = [m for m in telling.rig.messages() if m.type == "cleverbox.privacy.deletion_requested"]
-    assert sorted(m.tenant for m in asked) == ["acme", "beta"]
-    assert {(m.data.subject_id, m.data.confirmation_code) for m in asked} == {(SUBJECT, "CODE")}
+    signal = telling.ask_deletion()
+    assert (signal.state, signal.sealed is None) == ("received", False)
+    assert telling.deletions() == [("acme", SUBJECT, "CODE"), ("beta", SUBJECT, "CODE")]
+    telling.finish()
+    done = telling.signals.get(signal.id)
+    assert (done.state, done.ended, done.sealed) == ("done", 3, None)
+    assert len(telling.deletions()) == 2, "and not again, however often it is tried"
+
+
+def test_a_deletion_after_the_removal_is_told_too(telling: Telling) -> None:
+    """As Meta does it: the app is removed first, and grants and tokens are gone by then."""
+    made = telling.stage.connect("acme", "42")
+    telling.heed(telling.tell("deauthorize"))
+    telling.stage.worker.work()
+    assert (telling.status(made), telling.stage.grants("acme")) == ("revoked", 0)
+    signal = telling.ask_deletion()
+    assert telling.deletions() == [("acme", SUBJECT, "CODE")]
+    assert (signal.state, signal.ended) == ("done", 1)
+
+
+def test_a_deletion_whose_person_opens_no_more_ends_all_the_same(telling: Telling) -> None:
+    made = telling.stage.connect("acme", "42")
+    telling.ask_deletion(sealed=b"not ours")
+    telling.finish()
+    assert (telling.status(made), telling.deletions()) == ("revoked", [])
 
 
 def test_a_connection_that_another_carries_goes_on_without_the_grant(telling: Telling) -> None:
@@ -115,6 +173,23 @@ def test_a_connection_that_another_carries_goes_on_without_the_grant(telling: Te
     assert (signal.ended, telling.status(made)) == (0, "active")
     left = Revocations(telling.rig.database).tokens_of(made.id)
     assert [grant.id for grant in left] == [second.id]
+    assert telling.looked_at() == [made.id], "whether that one suffices, the provider is asked"
+
+
+def test_a_grant_of_an_ended_and_another_connection_leaves_both(telling: Telling) -> None:
+    """One grant carries two connections, of which the second has another grant as well."""
+    stage = telling.stage
+    first, both = stage.connect("acme", "42"), stage.connect("acme", "43", "Petro")
+    (dead,) = Revocations(telling.rig.database).tokens_of(first.id)
+    with telling.rig.database.write() as connection:
+        link = {"connection": both.id, "grant": dead.id}
+        connection.execute(sa.insert(connection_grants).values(link))
+    telling.heed(telling.tell("deauthorize"))
+    stage.worker.work()
+    assert (telling.status(first), telling.status(both)) == ("revoked", "active")
+    left = Revocations(telling.rig.database).tokens_of(both.id)
+    assert dead.id not in [grant.id for grant in left]
+    assert stage.grants("acme") == 1
 
 
 def test_a_consent_given_since_is_not_meant(telling: Telling) -> None:
@@ -128,6 +203,7 @@ def test_whom_we_do_not_know_costs_nothing(telling: Telling) -> None:
     made = telling.stage.connect("acme")
     signal = telling.heed(telling.tell("deletion", subject="a stranger", code="X"))
     assert (signal.state, signal.ended, telling.status(made)) == ("done", 0, "active")
+    assert telling.deletions() == []
     nobody = telling.heed(telling.tell("deauthorize", names=[]))
     assert (nobody.ended, telling.status(made)) == (0, "active")
 
@@ -141,6 +217,9 @@ def test_dead_tokens_are_destroyed_and_the_owner_may_consent_again(
     assert telling.status(made) == "needs_reauth"
     (grant,) = Revocations(telling.rig.database).tokens_of(made.id)
     assert (grant.sealed, bool(grant.refusal)) == (b"", True)
+    run_due(telling.rig)
+    refreshing = DueRows(telling.rig.database).standing(REFRESH, grant.id)
+    assert refreshing is None, "there is nothing to refresh"
     assert ("acme", "connection.needs_reauth") in telling.said()
 
 
@@ -181,12 +260,28 @@ def test_every_kind_that_is_told_has_a_consequence() -> None:
     assert told == set(CONSEQUENCES)
 
 
+def test_a_refresh_under_way_does_not_bring_dead_tokens_back(telling: Telling) -> None:
+    """Its answer left the provider before the tokens were revoked there."""
+    telling.stage.connect("acme")
+    rig = telling.rig
+    (row,) = DueRows(rig.database).take([REFRESH], 5)
+    with rig.database.read() as connection:
+        before = Grant(*connection.execute(sa.select(grants)).one())
+    telling.heed(telling.tell("tokens-revoked"))
+    late = Renewal(before.id, before.version, b"newer", now_ms(), None)
+    with pytest.raises(LeaseLost), rig.database.write() as connection:
+        Outcome(row, None, renewal=late).commit(connection)
+    with pytest.raises(LeaseLost), rig.database.write() as connection:
+        change_grant(connection, before.id, before.version, {"sealed": b"newer"})
+
+
 @pytest.mark.parametrize("kind", [*CONSEQUENCES])
 def test_heeded_twice_is_heeded_once(telling: Telling, kind: str) -> None:
     """A worker that is killed before its last commit: another does all of it again."""
     telling.stage.connect("acme")
     signal = telling.tell(kind)
     telling.heed(signal)
+    telling.finish()
     said, tokens = telling.said(), telling.stage.grants("acme")
     DueRows(telling.rig.database).schedule(SIGNAL, signal.id, now_ms())
     telling.heed(signal)

@@ -10,11 +10,12 @@ from structlog.testing import capture_logs
 from contracts.tokens import Opening
 from storage import partitions
 from storage.connect_sessions import ConnectSessions, Session
-from storage.connecting_schema import connect_sessions
+from storage.connecting_schema import connect_sessions, signals
 from storage.database import now_ms
 from storage.openings import MINUTE_MS, TokenOpenings
 from storage.partitions import DAY_MS
-from storage.schema import parked, run_keys
+from storage.schema import due, parked, run_keys
+from storage.signals import KEPT_MS, SIGNAL, Signal, Signals
 from storage.turns import Turn, Unrouted
 from tests.rig import Rig
 from tests.storage.rows import add_items, count, digest, drain_up_to, make_day, old_day
@@ -78,6 +79,24 @@ def test_who_opened_tokens_is_kept_for_a_year(rig: Rig) -> None:
     openings.put([one._replace(minute=minute - day * 1440) for day in days])
     rig.parts.upkeep.run()
     assert [row.minute for row in openings.of_grants(["gra_1"])] == [minute - 364 * 1440]
+
+
+def test_signals_are_kept_for_400_days(rig: Rig) -> None:
+    """For the page of who asked, and so that one that is repeated is known."""
+    long_ago = now_ms() - KEPT_MS
+    for id_, finished_ms in (("sig_old", long_ago), ("sig_young", now_ms()), ("sig_open", None)):
+        once = id_.encode().ljust(16)
+        at_ms = finished_ms or long_ago
+        old = Signal(
+            id_, "google", "verification", once, [], None, "", "", 0, at_ms, at_ms, finished_ms
+        )
+        Signals(rig.database).store(old)
+    rig.parts.upkeep.run()
+    with rig.database.read() as connection:
+        left = connection.scalars(sa.select(signals.c.id).order_by(signals.c.id)).all()
+        rows = connection.scalars(sa.select(due.c.key).where(due.c.kind == SIGNAL)).all()
+    assert left == ["sig_open", "sig_young"]
+    assert sorted(rows) == left
 
 
 def test_connect_sessions_go_when_their_time_is_over(rig: Rig) -> None:

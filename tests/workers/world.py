@@ -15,7 +15,7 @@ from contracts.tokens import Secret
 
 class World:
     """What the provider knows. `up` False: it does not answer. `called` is called at each call, as
-    soon as it took effect: there a test lets something happen.
+    soon as it took effect, or is known to get no answer: there a test lets something happen.
     """
 
     def __init__(self) -> None:
@@ -23,6 +23,8 @@ class World:
         self.consents: dict[str, set[str]] = {}
         """Who consented → their live access tokens."""
         self.subscribed: set[str] = set()
+        self.away = set[str]()
+        """Calls that alone are not answered."""
         self.calls: list[str] = []
         self.called: Any = lambda _: None
 
@@ -33,7 +35,8 @@ class World:
         return Tokens(Secret(token), now, now + timedelta(hours=1), Secret("refresh"), subject)
 
     def call(self, name: str) -> None:
-        if not self.up:
+        if not self.up or name.partition(" ")[0] in self.away:
+            self.called("away")
             raise Retryable("the provider is away")
         self.calls.append(name)
 

@@ -5,7 +5,7 @@ Source: https://developers.facebook.com/docs/graph-api/webhooks/getting-started.
 
 import hmac
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import ClassVar, Final
 
@@ -22,9 +22,6 @@ from contracts.messages import clean_text
 
 PROVIDERS: Final = {"page": "facebook", "instagram": "instagram"}
 """A delivery's `object` → the provider whose connector reads its entries."""
-
-_WHOSE: Final = {"instagram": account_of}
-"""A provider → what tells an entry's account when its `id` does not."""
 
 _ADMITS: Final = {"instagram": "instagram", "instagram-previous": "instagram"}
 """A secret's name → the only `object` whose deliveries it may sign; what is not here signs all."""
@@ -45,8 +42,13 @@ class _Head(msgspec.Struct):
     id: Id
 
 
+class _About(msgspec.Struct):
+    uid: Id = ""
+
+
 _envelope: Final = msgspec.json.Decoder(_Envelope)
 _head: Final = msgspec.json.Decoder(_Head)
+_about: Final = msgspec.json.Decoder(_About)
 
 
 class MetaEndpoint(Endpoint):
@@ -132,14 +134,27 @@ def _as_name(kind: str) -> str:
     return _NOT_A_NAME.sub("_", kind.lower())[:40]
 
 
+def _person(raw: bytes) -> Id | None:
+    """Who it is about, in an entry about a person: its `id` may be "0"."""
+    return _about.decode(raw).uid or None
+
+
+_WHOSE: Final[Mapping[str, Callable[[bytes], Id | None]]] = {
+    "instagram": account_of,
+    "meta.permissions": _person,
+    "meta.user": _person,
+}
+"""A provider → what tells an entry's account, or person, when its `id` does not."""
+
+
 def _items(provider: str, entries: Iterable[bytes]) -> list[Item]:
-    whose = _WHOSE.get(provider, lambda _: None)
+    whose = _WHOSE.get(provider)
     parts: list[tuple[str, list[bytes]]] = []
     readable: dict[str, list[bytes]] = {}
     for raw in entries:
         try:
             head = _head.decode(raw)
-            route = _route(whose(raw) or head.id)
+            route = _route((whose(raw) if whose else None) or head.id)
         except UNREADABLE:  # an item of its own: it must not spoil others of its account
             broken = _found_route(raw)
             parts.append((broken, [raw]))

@@ -152,6 +152,7 @@ def _revoking() -> None:
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.Column("received_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("finished_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("sealed", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_signals"),
         sa.UniqueConstraint("once", name="uq_signals_once"),
         sa.UniqueConstraint("code", name="uq_signals_code"),

@@ -77,7 +77,7 @@ def test_an_expected_error_is_one_line(
     assert len(ran.err.strip().splitlines()) == 1
 
 
-def test_before_the_first_upgrade_it_says_what_to_do(gateway: Gateway, database_url: str) -> None:
+def test_before_the_first_upgrade_it_says_what_to_do(gateway: Gateway, empty_url: str) -> None:
     ran = gateway("keys", "list")
     assert (ran.code, "gateway db upgrade" in ran.err) == (1, True)
 
