@@ -50,7 +50,10 @@ class Facts(NamedTuple):
 
 def explain(facts: Facts) -> list[Sentence]:
     """The status first, then what is wrong, the worst first, then what else is worth knowing."""
-    return [_status(facts), *_causes(facts), *_provider(facts), *_failures(facts), *_rest(facts)]
+    told = [_status(facts), *_causes(facts), *_provider(facts)]
+    if facts.connection.status in ("revoking", "revoked"):  # what it had is gone, or others'
+        return told
+    return [*told, *_failures(facts), *_rest(facts)]
 
 
 def short(connection: Connection) -> str:

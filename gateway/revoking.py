@@ -16,7 +16,7 @@ from gateway.shapes import ById, Time, time_of
 from gateway.threads import Threads
 from storage.api_keys import ApiKey
 from storage.connections import Connections
-from storage.revocation_steps import Revocation, Step, StepName
+from storage.revocation_steps import CONSENT, Revocation, Step, StepName
 from storage.revocations import Revocations
 
 log = structlog.get_logger()
@@ -145,7 +145,6 @@ class RevokeCalls:
 
 def shown(revocation: Revocation) -> RevocationState:
     """A revocation for people and programs."""
-    undone = any(step.outcome in ("refused", "given up") for step in revocation.steps)
     return RevocationState(
         revocation.id,
         revocation.connection,
@@ -155,8 +154,17 @@ def shown(revocation: Revocation) -> RevocationState:
         _steps(revocation.steps),
         time_of(revocation.created_at_ms),
         time_of(revocation.finished_at_ms) if revocation.finished_at_ms else None,
-        HANDS if undone else UNSET,
+        HANDS if _is_left(revocation.steps) else UNSET,
     )
+
+
+def _is_left(steps: Sequence[Step]) -> bool:
+    """Whether something is left to end at the provider: where the consent has ended, what it
+    allowed has ended with it.
+    """
+    consents = [step.outcome for step in steps if step.step == CONSENT]
+    undone = any(step.outcome in ("refused", "given up") for step in steps)
+    return undone and not (consents and all(outcome == "ended" for outcome in consents))
 
 
 def _steps(steps: Sequence[Step]) -> list[StepState]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.e2e.crm import Crm
+from tests.e2e.provider import Provider
 from tests.e2e.stack import Feed, Json, Run
 from tests.sandbox.stage import Phone
 
@@ -80,3 +82,19 @@ def operator(run: Run) -> Iterator[Operator]:
     client = Operator(run.url, key)
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def crm(run: Run) -> Iterator[Crm]:
+    """The CRM core with a key for all tenants; people come to the gateway as `localhost`."""
+    key = run.command("keys", "create", "--role", "crm", "--name", "tests")["key"]
+    core = Crm(run.url, key, f"http://localhost:{run.port}")
+    yield core
+    core.close()
+
+
+@pytest.fixture
+def provider(run: Run) -> Iterator[Provider]:
+    """The providers, where the test adds people and accounts of its own."""
+    with Provider(run.sandbox_url, next(_numbers)) as added:
+        yield added

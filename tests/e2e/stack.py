@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import httpx
 
+from gateway.cli.demo import Demo
 from tests.processes import Process, free_port
 from tests.sandbox.stage import PAGE, Phone
 
@@ -49,10 +50,11 @@ class Run:
         )
 
     def command(self, *arguments: str) -> Any:
-        """What a `gateway` command with `--json` over the same data prints."""
+        """What a `gateway` command with `--json` over the same data and settings prints."""
+        demo = Demo(self.data_dir, self.url, self.sandbox_port)
         done = subprocess.run(
             [sys.executable, "-m", "gateway", *arguments, "--json"],
-            env={**os.environ, **self._environ()},
+            env=demo.environ({**os.environ, **self._environ()}),
             cwd=self._folder,
             capture_output=True,
             check=True,
@@ -90,8 +92,9 @@ class Run:
 class Feed:
     """Reads the feed as the printed `curl` line does, and goes on where it stopped."""
 
-    def __init__(self, curl_line: str) -> None:
-        """From the beginning of the log."""
+    def __init__(self, curl_line: str, tenant: str | None = None) -> None:
+        """From the beginning of the log; where one is named, of that tenant alone."""
+        self._whose = {"tenant": tenant} if tenant else {}
         _, _, header, url = shlex.split(curl_line)
         name, _, value = header.partition(": ")
         self._url = url.partition("?")[0]
@@ -106,7 +109,7 @@ class Feed:
 
     def pull(self, wait: float = 0) -> list[Json]:
         """The next messages, waiting for some for `wait` seconds."""
-        query: dict[str, Any] = {"after": self._next, "limit": 1000, "wait": wait}
+        query: dict[str, Any] = {"after": self._next, "limit": 1000, "wait": wait, **self._whose}
         answer = self._http.get(self._url, params=query)
         assert answer.status_code == 200, answer.text
         page = answer.json()

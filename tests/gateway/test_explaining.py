@@ -139,6 +139,15 @@ def test_of_what_was_ended_nothing_is_wrong() -> None:
     assert not any("so." in line for line in said(ended))
 
 
+@pytest.mark.parametrize("status", ["revoking", "revoked"])
+def test_of_what_was_ended_nothing_is_said_but_that(status: str) -> None:
+    """Its tokens and what was noted of it are gone, and the subscription may be others'."""
+    ended = CONNECTION._replace(status=status)
+    failed = Standing(False, 60_000, 1, "retryable: it is being disconnected just now")
+    facts = WELL._replace(connection=ended, grants=(), activity=None, looks=failed)
+    assert len(explain(facts)) == 1
+
+
 def test_a_policy_that_nobody_was_asked_about_or_that_is_todays_is_not_mentioned() -> None:
     for accepted in (None, "2026-11"):
         assert said(WELL._replace(accepted=accepted, policy="2026-11")) == said(WELL)

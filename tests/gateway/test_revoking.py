@@ -2,8 +2,11 @@
 
 import anyio.to_thread
 import pytest
+from msgspec import UNSET
 
+from gateway.revoking import shown
 from storage.connections import Connections
+from storage.revocation_steps import Revocation, Step
 from tests.gateway.edges import World
 from tests.rig import text
 from tests.workers.granted import run_due
@@ -55,3 +58,22 @@ async def test_a_broker_that_is_away_holds_nothing_up(world: World) -> None:
     made = world.rig.connect("acme", "42")
     world.jobs.away = True
     assert await revoke(world, made.id, "operator") == 202
+
+
+@pytest.mark.parametrize(
+    ("subscription", "consents", "left"),
+    [
+        ("ended", ["ended"], False),
+        ("ended", ["refused"], True),
+        ("refused", ["ended"], False),
+        ("refused", ["ended", "refused"], True),
+        ("refused", ["kept"], True),
+        ("given up", [], True),
+    ],
+)
+async def test_the_owner_is_sent_nowhere_where_the_consent_has_ended(
+    subscription: str, consents: list[str], left: bool
+) -> None:
+    steps = [Step("subscription", subscription), *(Step("consent", how) for how in consents)]
+    ended = Revocation("rev_a", "con_a", "acme", "facebook", "", "", "done", steps, 0, 0)
+    assert (shown(ended).by_hand is not UNSET) == left

@@ -2,26 +2,11 @@
 
 import html
 import re
-from html.parser import HTMLParser
 from urllib.parse import urlencode, urlsplit
 
 import httpx
 
-
-class _Forms(HTMLParser):
-    """The forms of a page: address and fields, boxes that are ticked included."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.forms: list[tuple[str, list[tuple[str, str]]]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        told = {name: value or "" for name, value in attrs}
-        if tag == "form":
-            assert told["method"] == "post"
-            self.forms.append((told["action"], []))
-        elif tag == "input" and (told["type"] == "hidden" or "checked" in told):
-            self.forms[-1][1].append((told["name"], told["value"]))
+from tests.forms import Field, Forms
 
 
 class Person:
@@ -54,11 +39,9 @@ class Person:
         location = self.page.headers.get("location", "")
         return await self.open(location) if location.startswith("/") else self.page
 
-    def form(self, ends: str) -> tuple[str, list[tuple[str, str]]]:
-        """Address and fields of the form whose address ends so."""
-        parser = _Forms()
-        parser.feed(self.page.text)
-        return next(form for form in parser.forms if form[0].endswith(ends))
+    def form(self, ends: str) -> tuple[str, list[Field]]:
+        """Address and fields of the form whose address `ends` so."""
+        return Forms(self.page.text).to(ends)
 
     @property
     def dialog(self) -> str:
