@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from contracts.messages import Content, Conversation
+from contracts.content import AccountNotice, Content, Conversation, ProviderUnrecognized
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -112,10 +112,17 @@ class Unreadable(msgspec.Struct, frozen=True):
 
 
 class Feature(msgspec.Struct, frozen=True):
-    """What a tenant can ask for, and the provider's scopes that it needs."""
+    """What a tenant can ask for, and the provider's scopes that it needs. `brings`: message types
+    that go to those alone who chose it.
+    """
 
     name: str
     scopes: tuple[str, ...]
+    brings: tuple[type[Content], ...] = ()
+
+
+FOR_ALL: Final[tuple[type[Content], ...]] = (AccountNotice, ProviderUnrecognized)
+"""Message types that no feature brings: whoever has the account may have them."""
 
 
 class Connector(ABC):
@@ -148,6 +155,15 @@ class Receives(Connector):
     """Event table: the provider's kind → the function that normalises it."""
     emits: ClassVar[tuple[type[Content], ...]]
     """Every message type that this connector can produce, for its documentation and its tests."""
+
+    def feature_of(self, happening: Event | Unreadable) -> str | None:
+        """The feature that brings it; None: it goes to every connection. Tenants share an account's
+        subscription, so that one of them gets to hear what another has chosen.
+        """
+        if isinstance(happening, Unreadable):
+            return None
+        kind = type(happening.content)
+        return next((one.name for one in self.features if kind in one.brings), None)
 
     @abstractmethod
     def normalize(self, item: Item, account: Account) -> Iterator[Event | Unreadable]:

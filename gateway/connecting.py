@@ -36,7 +36,7 @@ class ManualAccount(NamedTuple):
 
 class Connected(NamedTuple):
     """A connection with its details opened; `granted` is what the grants that carry it give,
-    None when it has no grant and so cannot call out.
+    None when it has none that the provider takes, and so cannot call out.
 
     `details` is None once the tenant's keys were destroyed, and when they do not open.
     """

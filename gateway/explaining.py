@@ -163,7 +163,10 @@ def _rest(facts: Facts) -> list[Sentence]:
 def _grants(facts: Facts) -> list[Sentence]:
     if not facts.grants:
         return [Sentence("It has no token: it receives, but cannot call the provider.")]
-    found = []
+    found = [
+        Sentence(f"One of its owners' consents works no more: {reason}. Others carry it.")
+        for reason in _refused_beside(facts)
+    ]
     declined = sorted({scope for grant in facts.grants for scope in grant.declined})
     if declined:
         found.append(Sentence(f"Its owner did not grant {', '.join(declined)}."))
@@ -171,6 +174,12 @@ def _grants(facts: Facts) -> list[Sentence]:
     if ends and min(ends) > facts.now_ms:
         found.append(Sentence(f"Its token is good until {_at(min(ends))}, and renewed before."))
     return found
+
+
+def _refused_beside(facts: Facts) -> list[str]:
+    """Why grants were refused, where another one carries the connection: else that is a cause."""
+    refusals = [grant.refusal for grant in facts.grants if grant.refusal]
+    return refusals if len(refusals) < len(facts.grants) else []
 
 
 def _subscribed(facts: Facts) -> list[Sentence]:

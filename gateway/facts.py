@@ -53,4 +53,4 @@ class FactFinder:
             return None
         provider = connected.connection.provider
         route = self._vault.deployment().hash("route", provider, connected.details.account)
-        return self._inspections.subscription(provider, route)
+        return self._inspections.subscription(provider, route, connected.connection.id)

@@ -30,7 +30,7 @@ def order_look(rows: DueRows, connection: Connection) -> None:
     """Have a worker look at it now. Raises `Conflict` for one that was paused or ended."""
     if connection.status not in LOOKED_AFTER:
         raise Conflict(f"it is {connection.status}: nobody looks after it")
-    rows.schedule(RECONCILE, connection.id, now_ms())
+    rows.ask(RECONCILE, connection.id, now_ms())
 
 
 class ResyncCalls:

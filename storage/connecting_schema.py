@@ -68,18 +68,27 @@ people = sa.Table(
 )
 
 # An account's subscription as the provider knows it, shared by the connections of all tenants that
-# have the account. Locked as `people` are. `state`: wanted, on, missing, off.
+# have the account. Locked as `people` are. `state`: wanted, on, missing, off. What it lacks depends
+# on what was chosen, so that each connection has its own: `looks`.
 subscriptions = sa.Table(
     "subscriptions",
     metadata,
     sa.Column("provider", sa.Text, primary_key=True),
     sa.Column("account", sa.LargeBinary(16), primary_key=True),
     sa.Column("state", sa.Text, nullable=False),
-    sa.Column("missing", sa.JSON, nullable=False),
-    sa.Column("detail", sa.Text, nullable=False, server_default=""),
     sa.Column("ending", sa.Text),
-    sa.Column("checked_at_ms", sa.BigInteger),
     sa.Column("changed_at_ms", sa.BigInteger, nullable=False),
+)
+
+# What a connection's own look found of its account's subscription: fields that it wants and the
+# provider does not show, why, and when it was last found to be all that it wants.
+looks = sa.Table(
+    "looks",
+    metadata,
+    sa.Column("connection", sa.Text, primary_key=True),
+    sa.Column("missing", sa.JSON, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("checked_at_ms", sa.BigInteger),
 )
 
 # By which names a provider may speak of a grant in its signals: `kind` is `user` (an id of who

@@ -71,8 +71,9 @@ class Grant(NamedTuple):
 
 
 class Granted(NamedTuple):
-    """What the grants of one connection give it together: scopes, the end and the age of the tokens
-    that need attention first, and scopes that were asked for and not given.
+    """What those grants of one connection that the provider takes give it together: scopes, the end
+    and the age of the tokens that need attention first, and scopes that were asked for and not
+    given.
     """
 
     scopes: frozenset[str]
@@ -187,7 +188,7 @@ class Connections:
         query = (
             sa.select(connection_grants.c.connection, *state)
             .join(grants, connection_grants.c.grant == grants.c.id)
-            .where(connection_grants.c.connection.in_(ids))
+            .where(connection_grants.c.connection.in_(ids), grants.c.refusal == "")
         )
         with self._database.read() as connection:
             for id_, scopes, expires, obtained, declined in connection.execute(query):

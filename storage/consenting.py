@@ -130,7 +130,7 @@ def _have_looked_at(connection: sa.Connection, made: Made, dead: Sequence[str], 
     looks = [(REFRESH, id_) for id_ in (*dead, *(given.grant.id for given in made.given))]
     looks += [(RECONCILE, account.connection.id) for account in made.accounts]
     for kind, key in sorted(looks):
-        due.schedule(connection, kind, key, now)
+        (due.ask if kind == RECONCILE else due.schedule)(connection, kind, key, now)
 
 
 def _locked(

@@ -158,11 +158,15 @@ class DueRows:
         with self._database.write() as connection:
             schedule(connection, kind, key, due_at_ms)
 
-    def schedule_all(self, kind: str, times: Mapping[str, int]) -> None:
-        """Have many rows come due, by key."""
+    def ask(self, kind: str, key: str, by_ms: int) -> None:
+        """Have a row come due by then, without taking it from anybody; see `ask`."""
+        self.ask_all(kind, {key: by_ms})
+
+    def ask_all(self, kind: str, times: Mapping[str, int]) -> None:
+        """Have many rows come due by then, by key."""
         with self._database.write() as connection:
             for key in sorted(times):
-                schedule(connection, kind, key, times[key])
+                ask(connection, kind, key, times[key])
 
     def finish(self, taken: Taken, due_at_ms: int | None) -> None:
         """Done; due again then, or not by itself. Raises `LeaseLost`."""
@@ -170,10 +174,12 @@ class DueRows:
             finish(connection, taken, due_at_ms)
 
     def put_off(self, taken: Taken, pause_s: float, error: str) -> None:
-        """Failed; due again after `pause_s` seconds by the database's clock. Raises `LeaseLost`."""
+        """Failed; due again after `pause_s` seconds by the database's clock, or when somebody asked
+        for it meanwhile. Raises `LeaseLost`.
+        """
         values = {
             "ticket": None,
-            "due_at_ms": self._database.clock_ms() + int(pause_s * 1000),
+            **_or_asked(self._database.clock_ms() + int(pause_s * 1000)),
             "attempts": taken.attempts + 1,
             "crashes": 0,
             "last_error": error[:_LONGEST_ERROR],
@@ -199,7 +205,8 @@ def schedule(connection: sa.Connection, kind: str, key: str, due_at_ms: int) -> 
     worker after the other.
     """
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    fresh = {"due_at_ms": due_at_ms, "ticket": None, "attempts": 0, "last_error": ""}
+    fresh: dict[str, Any] = {"due_at_ms": due_at_ms, "ticket": None, "again_at_ms": None}
+    fresh |= {"attempts": 0, "last_error": ""}
     row = dialect.insert(due).values(kind=kind, key=key, **fresh)
     rests = sa.and_(due.c.crashes > 0, due.c.due_at_ms > due_at_ms)
     again = fresh | {
@@ -209,12 +216,29 @@ def schedule(connection: sa.Connection, kind: str, key: str, due_at_ms: int) -> 
     connection.execute(row.on_conflict_do_update(index_elements=["kind", "key"], set_=again))
 
 
+def ask(connection: sa.Connection, kind: str, key: str, by_ms: int) -> None:
+    """Within a transaction: have a row come due by then at the latest. Who is at it just now goes
+    on, and it comes due again after that: for work that is repeated, and must be seen to be under
+    way. A row that rests after crashes goes on resting.
+    """
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    row = dialect.insert(due).values(kind=kind, key=key, due_at_ms=by_ms)
+    held = due.c.ticket.is_not(None)
+    stays = sa.or_(held, due.c.crashes > 0, due.c.due_at_ms <= by_ms)
+    sooner = sa.and_(held, sa.func.coalesce(due.c.again_at_ms, by_ms) >= by_ms)
+    asked = {
+        "due_at_ms": sa.case((stays, due.c.due_at_ms), else_=by_ms),
+        "again_at_ms": sa.case((sooner, by_ms), else_=due.c.again_at_ms),
+    }
+    connection.execute(row.on_conflict_do_update(index_elements=["kind", "key"], set_=asked))
+
+
 def finish(connection: sa.Connection, taken: Taken, due_at_ms: int | None) -> None:
     """Within a transaction, as its first step: the row is done, and due again then (None: not by
-    itself). Raises `LeaseLost`.
+    itself), or when somebody asked for it meanwhile. Raises `LeaseLost`.
     """
     ended = {"ticket": None, "attempts": 0, "crashes": 0, "last_error": ""}
-    _update(connection, taken, {"due_at_ms": due_at_ms, **ended})
+    _update(connection, taken, ended | _or_asked(due_at_ms))
 
 
 def check(connection: sa.Connection, taken: Taken) -> None:
@@ -236,6 +260,17 @@ def _update(connection: sa.Connection, taken: Taken, values: dict[str, Any]) -> 
     changed = sa.update(due).where(*_ours(taken)).values(values)
     if connection.execute(changed).rowcount != 1:
         raise LeaseLost(f"{taken.kind} {taken.key}")
+
+
+def _or_asked(due_at_ms: int | sa.ColumnElement[int] | None) -> dict[str, Any]:
+    """Due then, or before that when it was asked for while somebody was at it."""
+    again = due.c.again_at_ms
+    if due_at_ms is None:
+        return {"due_at_ms": again, "again_at_ms": None}
+    return {
+        "due_at_ms": sa.case((again < due_at_ms, again), else_=due_at_ms),
+        "again_at_ms": None,
+    }
 
 
 def _ours(taken: Taken) -> list[sa.ColumnElement[bool]]:

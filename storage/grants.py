@@ -179,7 +179,7 @@ class Outcome(NamedTuple):
         `Conflict` when a connection has turned meanwhile: to be planned anew.
         """
         for looked_at in sorted(self.look):  # due rows in order of kind and key, as everywhere
-            due.schedule(connection, RECONCILE, looked_at, now_ms())
+            due.ask(connection, RECONCILE, looked_at, now_ms())
         due.finish(connection, self.row, self.due_at_ms)
         turn(connection, self.turned)
         if self.renewal is not None:

@@ -5,11 +5,12 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
-from contracts.errors import LeaseLost
+from contracts.errors import LeaseLost, Retryable
 from storage import due, gaps, sharing
 from storage.activity import WATCH
-from storage.connecting_schema import consents, subscriptions
+from storage.connecting_schema import consents, looks, subscriptions
 from storage.connections import Grant
 from storage.database import Database, now_ms
 from storage.due import Taken
@@ -19,22 +20,35 @@ from storage.schema import connections
 
 ON: Final = "on"
 MISSING: Final = "missing"
+OFF: Final = "off"
 
 
 class Subscription(NamedTuple):
-    """How an account's subscription stands, as the provider showed it. `state`: `wanted`, `on`,
-    `missing` (it, or some of its fields), `off` (ended by us). `checked_at_ms`: when it was last
-    found to be all that we want. `ending`: the revocation that is about to end it.
+    """How an account's subscription stands for one of its connections. `state`: `wanted`, `on`,
+    `missing` (it, or some of the fields that the connection wants), `off` (ended by us).
+    `checked_at_ms`: when it was last found to be all that the connection wants. `ending`: the
+    revocation that is about to end it.
+    """
+
+    state: str
+    missing: Sequence[str] = ()
+    detail: str = ""
+    checked_at_ms: int | None = None
+    ending: str | None = None
+
+
+class Seen(NamedTuple):
+    """What a look of a connection found of its account's subscription. `is_on`: whether it delivers
+    anything at all; None: that was not to be seen. `detail`: why something is `missing`, in words;
+    empty: it is all that the connection wants.
     """
 
     provider: str
     account: bytes
-    state: str
+    is_on: bool | None
     missing: Sequence[str] = ()
     detail: str = ""
-    ending: str | None = None
     checked_at_ms: int | None = None
-    changed_at_ms: int = 0
 
 
 class Allowed(NamedTuple):
@@ -58,15 +72,15 @@ class Inspection(NamedTuple):
     turned: Turned
     allowed: Sequence[Allowed] = ()
     refused: Sequence[tuple[Grant, str]] = ()
-    subscription: Subscription | None = None
+    subscription: Seen | None = None
     gap: Gap | None = None
     watch_at_ms: int | None = None
     noticed: str | None = None
     """The version of the privacy policy of which the same turn says that it is another one."""
 
     def commit(self, connection: sa.Connection) -> None:
-        """Raises `LeaseLost` when the row is another's, or a grant that was refused has newer
-        tokens, `Conflict` when the connection has changed, and `BeingRevoked`.
+        """Raises `LeaseLost` when the row is another's, `Retryable` when a grant that was refused
+        has newer tokens, `Conflict` when the connection has changed, and `BeingRevoked`.
         """
         due.finish(connection, self.row, self.due_at_ms)
         if self.watch_at_ms is not None:
@@ -76,14 +90,13 @@ class Inspection(NamedTuple):
             this = sa.update(connections).where(connections.c.id == self.row.key)
             connection.execute(this.values(noticed=self.noticed))
         if self.subscription is not None:
-            _keep(connection, self.subscription)
+            _keep(connection, self.row.key, self.subscription)
         for grant, scopes, declined in self.allowed:
             told = {"scopes": sorted(scopes), "declined": sorted(declined)}
             with suppress(LeaseLost):  # newer tokens have told already what they allow
                 change_grant(connection, grant.id, grant.version, told)
         for grant, reason in self.refused:
-            refusal = {"refusal": reason, "asked_at_ms": None}
-            change_grant(connection, grant.id, grant.version, refusal)
+            _refuse(connection, grant, reason)
         if self.gap is not None:
             gaps.put(connection, [self.gap])
 
@@ -94,12 +107,23 @@ class Inspections:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def subscription(self, provider: str, account: bytes) -> Subscription | None:
-        """The subscription of an account, by its route key."""
-        query = sa.select(subscriptions).where(*_of(provider, account))
+    def subscription(
+        self, provider: str, account: bytes, connection_id: str
+    ) -> Subscription | None:
+        """The subscription of an account, by its route key, as it is for one of its connections."""
+        own = looks.c.missing, looks.c.detail, looks.c.checked_at_ms
+        looked = looks.c.connection == connection_id
+        query = (
+            sa.select(subscriptions.c.state, *own, subscriptions.c.ending)
+            .outerjoin_from(subscriptions, looks, looked)
+            .where(*_of(provider, account))
+        )
         with self._database.read() as connection:
             row = connection.execute(query).first()
-        return Subscription(*row) if row else None
+        if row is None:
+            return None
+        state = MISSING if row.detail and row.state != OFF else row.state
+        return Subscription(state, row.missing or [], row.detail or "", *row[3:])
 
     def accepted(self, grant_ids: Collection[str]) -> str | None:
         """The version of the privacy policy that was accepted last; None: nobody was asked."""
@@ -118,21 +142,31 @@ class Inspections:
         return found
 
 
-def _keep(connection: sa.Connection, found: Subscription) -> None:
+def _keep(connection: sa.Connection, connection_id: str, seen: Seen) -> None:
     """As one of its users, which is what keeps anybody from ending it meanwhile."""
-    sharing.join(connection, sharing.Account(found.provider, found.account))
-    changed = sa.case(
-        (subscriptions.c.state != found.state, now_ms()), else_=subscriptions.c.changed_at_ms
-    )
-    values: dict[str, object] = {
-        "state": found.state,
-        "missing": sorted(found.missing),
-        "detail": found.detail,
-        "changed_at_ms": changed,
-        "checked_at_ms": found.checked_at_ms,
+    sharing.join(connection, sharing.Account(seen.provider, seen.account))
+    if seen.is_on is not None:
+        state = ON if seen.is_on else MISSING
+        other = sa.update(subscriptions).where(
+            *_of(seen.provider, seen.account), subscriptions.c.state != state
+        )
+        connection.execute(other.values(state=state, changed_at_ms=now_ms()))
+    found = {
+        "missing": sorted(seen.missing),
+        "detail": seen.detail,
+        "checked_at_ms": seen.checked_at_ms,
     }
-    mine = sa.update(subscriptions).where(*_of(found.provider, found.account))
-    connection.execute(mine.values(values))
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    look = dialect.insert(looks).values(connection=connection_id, **found)
+    connection.execute(look.on_conflict_do_update(index_elements=["connection"], set_=found))
+
+
+def _refuse(connection: sa.Connection, grant: Grant, reason: str) -> None:
+    refusal = {"refusal": reason, "asked_at_ms": None}
+    try:
+        change_grant(connection, grant.id, grant.version, refusal)
+    except LeaseLost:
+        raise Retryable("a grant has newer tokens than those that were refused") from None
 
 
 def _of(provider: str, account: bytes) -> tuple[sa.ColumnElement[bool], ...]:

@@ -169,6 +169,7 @@ due = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("crashes", sa.Integer, nullable=False, server_default="0"),
     sa.Column("last_error", sa.Text, nullable=False, server_default=""),
+    sa.Column("again_at_ms", sa.BigInteger),
     sa.Index("ix_due_kind_due_at_ms", "kind", "due_at_ms"),
 )
 

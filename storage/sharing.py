@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.errors import BeingRevoked
-from storage.connecting_schema import LIVE, people, subscriptions
+from storage.connecting_schema import LIVE, looks, people, subscriptions
 from storage.database import now_ms
 from storage.schema import connection_grants, connections, grants, routes
 
@@ -76,7 +76,8 @@ def ended(connection: sa.Connection, shared: Shared, revocation: str) -> None:
     if isinstance(shared, Person):
         values["ended_at_ms"] = now_ms()
     else:
-        values |= {"state": "off", "missing": [], "changed_at_ms": now_ms()}
+        values |= {"state": "off", "changed_at_ms": now_ms()}
+        _forget_looks(connection, shared)
     mine = _update(shared).where(_table(shared).c.ending == revocation)
     connection.execute(mine.values(values))
 
@@ -124,6 +125,12 @@ def _update(shared: Shared) -> sa.Update:
     return sa.update(_table(shared)).where(_which(shared))
 
 
+def _forget_looks(connection: sa.Connection, shared: Account) -> None:
+    """What was found of a subscription that is no more."""
+    having = sa.select(routes.c.connection).where(routes.c.route == shared.account)
+    connection.execute(sa.delete(looks).where(looks.c.connection.in_(having)))
+
+
 def _insert(connection: sa.Connection, shared: Shared) -> None:
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     values: dict[str, object] = shared._asdict()
@@ -132,4 +139,4 @@ def _insert(connection: sa.Connection, shared: Shared) -> None:
     connection.execute(dialect.insert(_table(shared)).values(values).on_conflict_do_nothing())
 
 
-_WANTED: Final[dict[str, object]] = {"state": "wanted", "missing": []}
+_WANTED: Final[dict[str, object]] = {"state": "wanted"}

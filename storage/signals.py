@@ -140,7 +140,7 @@ class Heeded(NamedTuple):
         """
         refused = [grant.id for grant, _ in self.refused]
         for looked_at in sorted(self.look):  # due rows in order of kind and key, as everywhere
-            due.schedule(connection, RECONCILE, looked_at, now_ms())
+            due.ask(connection, RECONCILE, looked_at, now_ms())
         hold_refreshes(connection, [*refused, *self.removed])
         due.finish(connection, self.row, None)
         turn(connection, self.turned)
@@ -184,7 +184,7 @@ def look_at(connection: sa.Connection, named: Sequence[tuple[str, str, bytes]]) 
         )
         carried |= set(connection.scalars(its))
     for id_ in sorted(carried):
-        due.schedule(connection, RECONCILE, id_, now_ms())
+        due.ask(connection, RECONCILE, id_, now_ms())
 
 
 def _read(row: Any) -> Signal:

@@ -1,6 +1,6 @@
 """Calls to a provider on behalf of a connection: which of its grants carries them, tokens fresh."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Final, NamedTuple
 
@@ -54,10 +54,13 @@ class Accounts:
         """
         return self.caller_for(connection, job=job).client
 
-    def caller_for(self, connection: Connection, *, job: str) -> Caller:
-        """The same, and whose tokens they are: what the provider says of them is said of it."""
+    def caller_for(self, connection: Connection, *, job: str, but: Collection[str] = ()) -> Caller:
+        """The same, and whose tokens they are: what the provider says of them is said of it. `but`:
+        the ids of grants that it is known to take no more.
+        """
         first: Exception | None = None
-        for grant in best_first(self._grants.of_connection(connection.id)):
+        grants = [g for g in self._grants.of_connection(connection.id) if g.id not in but]
+        for grant in best_first(grants):
             try:
                 return self._caller(connection, grant, job)
             except (Reauthorize, Retryable) as error:

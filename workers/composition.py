@@ -95,7 +95,7 @@ class Parts:
         self.hearing = Hearing(
             self._activity.of,
             self._activity.put,
-            lambda id_: self.rows.schedule(RECONCILE, id_, now_ms()),
+            lambda id_: self.rows.ask(RECONCILE, id_, now_ms()),
         )
         consents = Consents(self.vault, registry.CONSENT_ITEMS)
         self.router = Router(known, normalizer, receiving, self.hearing, consents)
@@ -205,7 +205,9 @@ class Parts:
             self._logins,
             self._connectors,
         )
-        self.revoker = Revoker(revocations, known, store, normalizer, self.vault, ending, _CHANNELS)
+        self.revoker = Revoker(
+            revocations, known, store, normalizer, self.vault, ending, self.rows, _CHANNELS
+        )
 
     def _heeding(self, store: DrainStore, normalizer: Normalizer) -> Heeding:
         """What acts on what providers tell of consents."""

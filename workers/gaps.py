@@ -78,7 +78,7 @@ class GapAnnouncer:
             return
         spread_s = 0.0 if gap.route else CHECK_ALL_S
         times = {c.id: now_ms() + int(random.uniform(0, spread_s) * 1000) for c in told}  # noqa: S311 - spread, not secrecy
-        self._rows.schedule_all(RECONCILE, times)
+        self._rows.ask_all(RECONCILE, times)
 
     def _all_on(self, gap: Gap) -> bool:
         """Whether every connection that the gap concerns was told: its provider may be off for now.

@@ -19,11 +19,14 @@ from storage.connections import Connection, Grant
 from storage.database import now_ms
 from storage.gaps import Gap, gap
 from storage.grants import RECONCILE, Grants
-from storage.inspections import MISSING, ON, Allowed, Inspections, Subscription
+from storage.inspections import Allowed, Inspections, Seen
 from token_vault import Vault
 from workers.calling import Accounts
 from workers.normalizing import account_details
 from workers.refreshing import Refresher
+
+Refused = Sequence[tuple[Grant, str]]
+"""Grants, and why the provider does not take them."""
 
 _NOTHING: Final = Subscribed(on=False)
 
@@ -44,8 +47,8 @@ class Found(NamedTuple):
     causes: dict[str, str]
     missing: Sequence[str] = ()
     allowed: Sequence[Allowed] = ()
-    refused: Sequence[tuple[Grant, str]] = ()
-    subscription: Subscription | None = None
+    refused: Refused = ()
+    subscription: Seen | None = None
     gap: Gap | None = None
 
 
@@ -56,8 +59,8 @@ class Permissions(NamedTuple):
 
     scopes: frozenset[str] | None
     allowed: Sequence[Allowed]
-    refused: Sequence[tuple[Grant, str]]
-    dead: Sequence[tuple[Grant, str]]
+    refused: Refused
+    dead: Refused
     is_alive: bool
 
 
@@ -84,12 +87,16 @@ class Inspector:
         """Raises `Misconfigured` for a provider or a login that is off, and what logins and
         connectors raise for a provider that cannot answer now.
         """
+        return self._look(look, ())
+
+    def _look(self, look: Look, refused: Refused) -> Found:
+        """`refused`: grants that the provider did not take just now."""
         connector = self._connectors.get(look.connection.provider)
         if connector is None:
             raise Misconfigured(f"provider {look.connection.provider} is off")
         grants = self._grants.of_connection(look.connection.id)
         connection = look.connection
-        given = self._permissions(look, grants)
+        given = self._permissions(look, grants, refused)
         if not given.is_alive:
             dead = {of_grant(REFUSED, grant.id): reason for grant, reason in given.dead}
             return Found(dead, connection.missing, given.allowed, given.refused)
@@ -108,12 +115,15 @@ class Inspector:
 
     # -- what grants allow ------------------------------------------------------------------
 
-    def _permissions(self, look: Look, grants: Sequence[Grant]) -> Permissions:
+    def _permissions(self, look: Look, grants: Sequence[Grant], already: Refused) -> Permissions:
         asked = self._inspections.asked([grant.id for grant in grants])
         allowed: list[Allowed] = []
-        refused: list[tuple[Grant, str]] = []
+        refused = [*already]
+        dead = {grant.id for grant, _ in already}
         live = [grant for grant in grants if not grant.refusal]
         for grant in live:
+            if grant.id in dead:
+                continue
             login = self._logins.get(grant.login)
             if not isinstance(login, OAuthLogin):
                 continue
@@ -124,8 +134,8 @@ class Inspector:
                 refused.append((self._grants.get(grant.id), str(error)))
         is_whole = len(allowed) + len(refused) == len(live)
         scopes = frozenset[str]().union(*(one.scopes for one in allowed)) if is_whole else None
-        dead = [(grant, grant.refusal) for grant in grants if grant.refusal] + refused
-        return Permissions(scopes, allowed, refused, dead, len(refused) < len(live))
+        before = [(grant, grant.refusal) for grant in grants if grant.refusal]
+        return Permissions(scopes, allowed, refused, before + refused, len(refused) < len(live))
 
     def _allowed(self, grant: Grant, login: OAuthLogin, asked: frozenset[str]) -> Allowed:
         try:
@@ -150,57 +160,56 @@ class Inspector:
         connection = look.connection
         account = account_details(connection, self._vault.tenant(connection.tenant)).account
         route = self._vault.deployment().hash("route", connection.provider, account)
-        known = self._inspections.subscription(connection.provider, route)
+        known = self._inspections.subscription(connection.provider, route, connection.id)
         if known and known.ending:
             raise Retryable("the account is being disconnected just now", after_s=5)
         look.calling()
-        caller = self._accounts.caller_for(connection, job=RECONCILE)
-        first = shown = _NOTHING
+        dead = {grant.id for grant, _ in found.refused}
+        caller = self._accounts.caller_for(connection, job=RECONCILE, but=dead)
+        first: Subscribed | None = None
+        shown: Subscribed | None = None
         refusal = ""
         try:
             if connection.status != "pending":
                 first = shown = connector.inspect(caller.client, account, features)
-            if not _is_whole(shown):
+            if shown is None or not _is_whole(shown):
                 look.calling()
                 connector.subscribe(caller.client, account, features)
                 look.calling()
                 shown = connector.inspect(caller.client, account, features)
         except PermissionMissing as error:
             refusal = f"the provider does not allow it: {error}"
-        except Reauthorize as error:
+        except Reauthorize as error:  # another grant may do, and may allow less
             grant = self._grants.get(caller.grant.id)
-            if all(one.grant.id == grant.id for one in found.allowed):  # no other is left
-                found.causes[of_grant(REFUSED, grant.id)] = str(error)
-            return found._replace(refused=[*found.refused, (grant, str(error))])
-        return _with(
-            found, connection.provider, route, known, (first, shown), refusal, look.activity
-        )
+            return self._look(look, [*found.refused, (grant, str(error))])
+        good_ms = known.checked_at_ms if known and connection.status != "pending" else None
+        seen = _seen(connection.provider, route, shown, refusal, good_ms)
+        if seen.detail:
+            found.causes[SUBSCRIPTION] = seen.detail
+        return found._replace(subscription=seen, gap=_lost(seen, first, good_ms, look.activity))
 
 
-def _with(
-    found: Found,
-    provider: str,
-    route: bytes,
-    known: Subscription | None,
-    shown: tuple[Subscribed, Subscribed],
-    refusal: str,
-    activity: Activity | None,
-) -> Found:
-    """`found`, with what the subscription was before and is after we saw to it."""
-    before, after = shown
-    good_ms = known.checked_at_ms if known else None
-    if refusal or not _is_whole(after):
-        reason = refusal or _lacks(after)
-        found.causes[SUBSCRIPTION] = reason
-        state = Subscription(provider, route, MISSING, sorted(after.missing), reason)
-        return found._replace(subscription=state._replace(checked_at_ms=good_ms))
-    now = now_ms()
-    whole = Subscription(provider, route, ON, checked_at_ms=now)
-    if good_ms is None or _is_whole(before):
-        return found._replace(subscription=whole)
+def _seen(
+    provider: str, route: bytes, shown: Subscribed | None, refusal: str, good_ms: int | None
+) -> Seen:
+    """The subscription after we saw to it. `shown` None: nothing was to be seen."""
+    if shown is not None and not refusal and _is_whole(shown):
+        return Seen(provider, route, True, checked_at_ms=now_ms())
+    if shown is None:
+        return Seen(provider, route, None, (), refusal, good_ms)
+    return Seen(provider, route, shown.on, [*shown.missing], refusal or _lacks(shown), good_ms)
+
+
+def _lost(
+    seen: Seen, before: Subscribed | None, good_ms: int | None, activity: Activity | None
+) -> Gap | None:
+    """What was not delivered while the subscription was not whole, now that it is. What has only
+    begun (`before` None) has lost nothing.
+    """
+    if seen.detail or before is None or _is_whole(before) or good_ms is None:
+        return None
     heard_ms = activity.last_at_ms if activity and not before.on else 0
-    lost = gap(route, max(good_ms, heard_ms), now, "unsubscribed")
-    return found._replace(subscription=whole, gap=lost)
+    return gap(seen.account, max(good_ms, heard_ms), seen.checked_at_ms or now_ms(), "unsubscribed")
 
 
 def _is_whole(shown: Subscribed) -> bool:

@@ -58,15 +58,18 @@ class Normalizer:
         *,
         late: bool = False,
     ) -> Outcome:
-        """All messages of `item` for `connection`. Content that cannot be read is reported, never
-        raised. Raises `KeyDestroyed` when the tenant was shredded, `Unavailable` while keys are
-        away.
+        """All messages of `item` for `connection`, of the features that were chosen for it.
+
+        Content that cannot be read is reported, never raised. Raises `KeyDestroyed` when the tenant
+        was shredded, `Unavailable` while keys are away.
         """
         keys = self._vault.tenant(connection.tenant)
         account = self._account(connection, keys)
         outcome = Outcome([], [])
         try:
             for event in connector.normalize(item, self._context(connection, account, keys)):
+                if not _is_chosen(connector.feature_of(event), connection):
+                    continue
                 if isinstance(event, Unreadable):
                     outcome.unreadable.append(event)
                 else:
@@ -180,6 +183,11 @@ class _Conversations:
     def __call__(self, thread: str) -> Conversation:
         digest = self._keys.hash("conversation", self._provider, self._account, thread)
         return Conversation(f"cnv_{urlsafe_b64encode(digest)[:22].decode()}")
+
+
+def _is_chosen(feature: str | None, connection: Connection) -> bool:
+    """Of one made by hand nobody chose: it gets everything."""
+    return feature is None or not connection.features or feature in connection.features
 
 
 def event_day(at_ms: int, received_at_ms: int) -> int:

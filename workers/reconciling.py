@@ -10,7 +10,7 @@ from contracts.causes import LOOKED_AFTER, REFUSED, SILENCE, SUBSCRIPTION, kinds
 from contracts.errors import BeingRevoked, KeyDestroyed, NotFound, Retryable
 from contracts.messages import timestamp
 from storage.activity import Activity, ActivityStore
-from storage.connections import Connections
+from storage.connections import Connection, Connections
 from storage.database import now_ms
 from storage.drain import DrainStore
 from storage.due import DueRows, Taken
@@ -58,13 +58,18 @@ class Reconciler:
                 self._rows.finish(row, None)
                 return
             known = self._activity.of([row.key]).get(row.key)
-            look = Look(connection, known, _Renewed(self._rows, row))
-            found = self._inspector.look(look)
+            found = self._look(row, connection, known)
         except (NotFound, KeyDestroyed) as error:
             log.info("reconcile.over", connection=row.key, reason=error.reason)
             self._rows.remove(row)
             return
         until_stored(self._rows.seconds / 4)(self._commit, row, found, known)
+
+    def _look(self, row: Taken, connection: Connection, known: Activity | None) -> Found:
+        try:
+            return self._inspector.look(Look(connection, known, _Renewed(self._rows, row)))
+        except NotFound as error:  # the connection is there: a grant of it went meanwhile
+            raise Retryable(str(error)) from None
 
     def _commit(self, row: Taken, found: Found, known: Activity | None) -> None:
         """What was found, with what the connection is by now."""

@@ -16,7 +16,8 @@ from contracts.errors import Retryable, Unavailable, VaultError
 from storage.connections import Connection, Connections
 from storage.database import now_ms
 from storage.drain import DrainStore
-from storage.due import Taken
+from storage.due import DueRows, Taken
+from storage.grants import RECONCILE
 from storage.revocation_steps import RECEIPT, RETENTION, TOKENS, Revocation, Step
 from storage.revocations import JOURNALED, Finished, Revocations
 from storage.turns import Append, Turn
@@ -49,21 +50,26 @@ class Revoker:
         normalizer: Normalizer,
         vault: Vault,
         ending: Ending,
+        rows: DueRows,
         channels: Mapping[str, str],
     ) -> None:
         """`channels`: by provider, of those too that are off."""
         self._revocations, self._connections = revocations, connections
         self._store, self._normalizer, self._vault = store, normalizer, vault
-        self._ending, self._channels = ending, channels
+        self._ending, self._rows, self._channels = ending, rows, channels
 
     def run(self, row: Taken) -> None:
-        """Go on from the first step that is open. Raises `Retryable` while the provider is away,
-        `Unavailable` while parts of our own are, `LeaseLost`.
+        """Go on from the first step that is open. Raises `Retryable` while the provider is away or
+        a look that began before the order may yet subscribe the account; `Unavailable`
+        while parts of our own are, `LeaseLost`.
         """
         revocation = self._revocations.get(row.key)
         connection = self._connections.get(revocation.connection)
         if all(step.at_ms is None for step in revocation.steps):
             self._vault.record_erasure(JOURNALED, revocation.tenant, revocation.connection)
+        look = self._rows.standing(RECONCILE, connection.id)
+        if look is not None and look.taken:
+            raise Retryable("a look at it is under way")
         waiting = self._at_the_provider(row, revocation, connection)
         self._here(row, revocation, connection, keep=bool(waiting))
         if waiting:

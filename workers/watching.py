@@ -37,5 +37,5 @@ class Watchdog:
 
 def _finish(connection: sa.Connection, row: Taken, next_ms: int | None, *, look: bool) -> None:
     if look:
-        due.schedule(connection, RECONCILE, row.key, now_ms())
+        due.ask(connection, RECONCILE, row.key, now_ms())
     due.finish(connection, row, next_ms)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, ClassVar, Final
 
-from connectors.facebook.accounts import Pages
+from connectors.facebook.accounts import FIELDS, Pages
 from connectors.facebook.comments import KIND, Comment
 from connectors.facebook.events import EVENTS
 from connectors.facebook.shapes import Update
@@ -12,12 +12,29 @@ from connectors.kit.meta.messaging.connector import MessagingConnector
 from connectors.kit.meta.messaging.reading import Reader
 from connectors.kit.meta.settings import MetaSettings
 from contracts import content
-from contracts.connector import Feature
+from contracts.connector import FOR_ALL, Feature
 
 __all__ = ["Facebook"]
 
 _TO_LIST: Final = ("pages_show_list", "pages_read_engagement")
 """What Graph wants before it tells somebody's Pages and their names."""
+
+_TALK: Final = (
+    content.MessageReceived,
+    content.MessageSent,
+    content.MessageEdited,
+    content.MessageReaction,
+    content.MessageDelivered,
+    content.MessageRead,
+    content.PostbackReceived,
+    content.ReferralReceived,
+    content.OptinChanged,
+    content.OrderReceived,
+    content.FeedbackReceived,
+    content.AccountLinkChanged,
+    content.ConversationHandover,
+)
+_COMMENTS: Final = (content.CommentCreated, content.CommentEdited, content.CommentDeleted)
 
 
 class Facebook(MessagingConnector, Pages):
@@ -25,30 +42,14 @@ class Facebook(MessagingConnector, Pages):
 
     name, channel, title = "facebook", "messenger", "Facebook Pages and Messenger"
     features: ClassVar[tuple[Feature, ...]] = (
-        Feature("messages", (*_TO_LIST, "pages_manage_metadata", "pages_messaging")),
-        Feature("comments", (*_TO_LIST, "pages_manage_metadata", "pages_read_user_content")),
+        Feature("messages", (*_TO_LIST, "pages_manage_metadata", "pages_messaging"), _TALK),
+        Feature(
+            "comments", (*_TO_LIST, "pages_manage_metadata", "pages_read_user_content"), _COMMENTS
+        ),
     )
     events: ClassVar[Mapping[str, Any]] = EVENTS
-    emits: ClassVar[tuple[type[content.Content], ...]] = (
-        content.MessageReceived,
-        content.MessageSent,
-        content.MessageEdited,
-        content.MessageReaction,
-        content.MessageDelivered,
-        content.MessageRead,
-        content.CommentCreated,
-        content.CommentEdited,
-        content.CommentDeleted,
-        content.PostbackReceived,
-        content.ReferralReceived,
-        content.OptinChanged,
-        content.OrderReceived,
-        content.FeedbackReceived,
-        content.AccountLinkChanged,
-        content.ConversationHandover,
-        content.AccountNotice,
-        content.ProviderUnrecognized,
-    )
+    emits: ClassVar[tuple[type[content.Content], ...]] = (*_TALK, *_COMMENTS, *FOR_ALL)
+    fields: ClassVar[Mapping[str, frozenset[str]]] = FIELDS
 
     reader: ClassVar[Reader] = Reader(Update, EVENTS, changes={KIND: Comment})
 

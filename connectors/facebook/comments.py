@@ -79,9 +79,12 @@ def comment(on: Occasion, it: Comment) -> Event:
 
 
 def _key(on: Occasion, comment_id: str, it: Comment) -> str:
-    """An edit is told by its text; hidden and shown again may be any number of times."""
+    """An edit is told by its text and time, so that one back to an earlier text is another; hidden
+    and shown again may be any number of times.
+    """
     if it.verb.startswith("edit"):
-        return on.key(comment_id, "edit", digest((it.message or "").encode()))
+        said = it.message, str(it.created_time)
+        return on.key(comment_id, "edit", digest(msgspec.json.encode(said)))
     return on.key(comment_id, it.verb, *([] if it.verb in ("add", "remove") else [on.ms]))
 
 

@@ -2,18 +2,32 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
-from connectors.instagram.accounts import ProfessionalAccounts
+from connectors.instagram.accounts import FIELDS, ProfessionalAccounts
 from connectors.instagram.events import EVENTS
 from connectors.instagram.shapes import CHANGES, Update
 from connectors.kit.meta.messaging.connector import MessagingConnector
 from connectors.kit.meta.messaging.reading import Reader
 from connectors.kit.meta.settings import MetaApps
 from contracts import content
-from contracts.connector import Feature
+from contracts.connector import FOR_ALL, Feature
 
 __all__ = ["Instagram"]
+
+_TALK: Final = (
+    content.MessageReceived,
+    content.MessageSent,
+    content.MessageEdited,
+    content.MessageDeleted,
+    content.MessageReaction,
+    content.MessageRead,
+    content.PostbackReceived,
+    content.ReferralReceived,
+    content.OptinChanged,
+    content.ConversationHandover,
+)
+_COMMENTS: Final = (content.CommentCreated,)
 
 
 class Instagram(MessagingConnector, ProfessionalAccounts):
@@ -25,25 +39,18 @@ class Instagram(MessagingConnector, ProfessionalAccounts):
 
     name, channel, title = "instagram", "instagram", "Instagram"
     features: ClassVar[tuple[Feature, ...]] = (
-        Feature("messages", ("instagram_business_basic", "instagram_business_manage_messages")),
-        Feature("comments", ("instagram_business_basic", "instagram_business_manage_comments")),
+        Feature(
+            "messages", ("instagram_business_basic", "instagram_business_manage_messages"), _TALK
+        ),
+        Feature(
+            "comments",
+            ("instagram_business_basic", "instagram_business_manage_comments"),
+            _COMMENTS,
+        ),
     )
     events: ClassVar[Mapping[str, Any]] = EVENTS
-    emits: ClassVar[tuple[type[content.Content], ...]] = (
-        content.MessageReceived,
-        content.MessageSent,
-        content.MessageEdited,
-        content.MessageDeleted,
-        content.MessageReaction,
-        content.MessageRead,
-        content.CommentCreated,
-        content.PostbackReceived,
-        content.ReferralReceived,
-        content.OptinChanged,
-        content.ConversationHandover,
-        content.AccountNotice,
-        content.ProviderUnrecognized,
-    )
+    emits: ClassVar[tuple[type[content.Content], ...]] = (*_TALK, *_COMMENTS, *FOR_ALL)
+    fields: ClassVar[Mapping[str, frozenset[str]]] = FIELDS
     reader: ClassVar[Reader] = Reader(Update, EVENTS, changes=CHANGES)
 
     def __init__(self, settings: MetaApps) -> None:

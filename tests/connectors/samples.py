@@ -9,6 +9,7 @@ import jsonschema_rs
 
 from connectors.registry import PROVIDERS, Registry, build
 from contracts.connector import (
+    FOR_ALL,
     Account,
     Delivery,
     Endpoint,
@@ -193,6 +194,17 @@ def faults(bench: Bench, folder: Path) -> Iterator[str]:
         yield f"{content.type}: emitted, but not declared"
     for content in set(bench.connector.emits) - emitted:
         yield f"{content.type}: declared, but no fixture shows it"
+    yield from faults_of_features(bench.connector)
+
+
+def faults_of_features(connector: Receives) -> Iterator[str]:
+    """What it emits belongs to one feature, or is for all: nobody gets what they did not choose."""
+    brought = [content for feature in connector.features for content in feature.brings]
+    for content in connector.emits:
+        if (content in FOR_ALL) + brought.count(content) != 1:
+            yield f"{content.type}: not of exactly one feature, nor for all"
+    for content in set(brought) - set(connector.emits):
+        yield f"{content.type}: brought by a feature, but not declared"
 
 
 def faults_of_fixture(bench: Bench, path: Path) -> Iterator[str]:

@@ -151,6 +151,8 @@ class TestTheseTests:
         assert set(faults(bench, folder)) == {
             "message.read: emitted, but not declared",
             "lead.created: declared, but no fixture shows it",
+            "lead.created: not of exactly one feature, nor for all",
+            "message.read: brought by a feature, but not declared",
         }
 
     def test_keys_must_not_change(self, folder: Path) -> None:

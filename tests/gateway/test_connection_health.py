@@ -1,10 +1,12 @@
 """How a connection is, over HTTP; and having it looked at."""
 
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
 from storage.activity import Activity, ActivityStore
-from storage.connecting_schema import subscriptions
+from storage.connecting_schema import looks, subscriptions
 from storage.connections import Connection, Connections
 from storage.due import DueRows
 from storage.grants import RECONCILE
@@ -23,13 +25,15 @@ def ill(world: World) -> Connection:
     consent(world.rig, tokens(None), [page], login="meta")
     route = world.rig.vault.deployment().hash("route", "facebook", "10")
     Connections(world.rig.database).set_status(page.id, "degraded", CAUSE, {"scopes": CAUSE})
-    shown: dict[str, object] = {"provider": "facebook", "account": route, "state": "missing"}
-    shown |= {"missing": ["feed"], "detail": "so", "changed_at_ms": 1}
+    shown: dict[str, object] = {"provider": "facebook", "account": route, "state": "on"}
+    shown |= {"changed_at_ms": 1}
+    found: dict[str, object] = {"connection": page.id, "missing": ["feed"], "detail": "so"}
     with world.rig.database.write() as open_:
         open_.execute(sa.update(grants).values(scopes=["a"], declined=["a", "email"]))
         chosen = {"features": ["messages", "comments"], "missing": ["comments"]}
         open_.execute(sa.update(connections).values(chosen))
         open_.execute(sa.insert(subscriptions).values(shown))
+        open_.execute(sa.insert(looks).values(found))
     ActivityStore(world.rig.database).put([Activity(page.id, 1_790_000_000_000, {})])
     return page
 
@@ -87,3 +91,25 @@ async def test_of_an_erased_tenants_connection_little_is_known(world: World) -> 
     told = (await world.get(f"/v1/connections/{page.id}")).json()
     assert (told["account"], told["subscriptions"]) == (None, [])
     assert told["health"]
+
+
+async def test_what_a_refused_consent_allowed_is_not_shown_as_allowed(world: World) -> None:
+    page = ill(world)
+    second = consent(world.rig, tokens(None, name="second"), [page], login="meta")
+    for refused, scopes, calls_out in (([second], ["a"], True), ([], ["a", "read"], True)):
+        told = await with_refused(world, page, [grant.id for grant in refused])
+        assert (told["scopes"], told["calls_out"]) == (scopes, calls_out)
+        said = " ".join(line["says"] for line in told["health"])
+        assert ("works no more: dead. Others carry it" in said) == bool(refused)
+    with world.rig.database.read() as open_:
+        every = [*open_.scalars(sa.select(grants.c.id))]
+    told = await with_refused(world, page, every)
+    assert (told["scopes"], told["calls_out"]) == ([], False)
+
+
+async def with_refused(world: World, page: Connection, ids: list[str]) -> Any:
+    with world.rig.database.write() as open_:
+        open_.execute(sa.update(grants).values(refusal=""))
+        dead = sa.update(grants).where(grants.c.id.in_(ids))
+        open_.execute(dead.values(refusal="dead"))
+    return (await world.get(f"/v1/connections/{page.id}")).json()

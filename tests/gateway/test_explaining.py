@@ -14,7 +14,7 @@ from storage.inspections import Subscription
 T = 1_790_000_000_000
 CONNECTION = Connection("con_a", "acme", "facebook", b"", b"", "active", "", T, T, T)
 GRANT = Grant("gra_1", "acme", "meta", b"", ["pages_messaging"], b"", 1, T)
-WHOLE = Subscription("facebook", b"", "on", checked_at_ms=T)
+WHOLE = Subscription("on", checked_at_ms=T)
 WELL = Facts(
     CONNECTION,
     [GRANT],

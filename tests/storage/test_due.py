@@ -13,6 +13,7 @@ from storage.schema import due
 
 KIND = "refresh"
 AT_ONCE = 8
+DAY_MS = 86_400_000
 
 
 @pytest.fixture
@@ -276,3 +277,55 @@ def test_what_is_due_is_found_by_an_index(database: Database) -> None:
     assert "due_at_ms" in plan
     assert "Sort" not in plan
     assert "TEMP B-TREE" not in plan
+
+
+def _standing(rows: DueRows, key: str = "a") -> Standing:
+    found = rows.standing(KIND, key)
+    assert found is not None
+    return found
+
+
+def test_a_row_that_is_asked_for_while_somebody_is_at_it_comes_due_after_that(
+    rows: DueRows,
+) -> None:
+    _put(rows, "a")
+    (taken,) = rows.take([KIND], 1)
+    for by_ms in (now_ms() - 5, now_ms() + DAY_MS):
+        rows.ask(KIND, "a", by_ms)
+    assert rows.take([KIND], 1) == [], "it is still its holder's"
+    assert _standing(rows).taken
+    rows.finish(taken, now_ms() + 2 * DAY_MS)
+    (again,) = rows.take([KIND], 1)
+    assert again.crashes == 0, "nobody crashed"
+    rows.finish(again, None)
+    assert _standing(rows).wait_ms is None, "once was enough"
+
+
+def test_what_failed_while_it_was_asked_for_is_not_put_off(rows: DueRows) -> None:
+    _put(rows, "a")
+    (taken,) = rows.take([KIND], 1)
+    rows.ask(KIND, "a", now_ms() - 1)
+    rows.put_off(taken, 3600, "away")
+    (again,) = rows.take([KIND], 1)
+    assert (again.attempts, again.crashes) == (1, 0)
+
+
+def test_what_is_asked_for_is_due_by_then_at_the_latest(rows: DueRows) -> None:
+    rows.ask(KIND, "a", now_ms() + DAY_MS)
+    rows.ask(KIND, "a", now_ms() + 60_000)
+    rows.ask(KIND, "a", now_ms() + DAY_MS)
+    assert 50_000 < (_standing(rows).wait_ms or 0) <= 60_000
+    taken = rows.take_now(KIND, "a")
+    assert taken is not None
+    rows.finish(taken, None)
+    rows.ask(KIND, "a", now_ms() - 1)
+    assert len(rows.take([KIND], 1)) == 1
+
+
+def test_what_rests_after_crashes_is_not_asked_out_of_it(rows: DueRows, database: Database) -> None:
+    _put(rows, "a")
+    _crash(rows, database)
+    (again,) = rows.take([KIND], 1)
+    rows.suspect(again)
+    rows.ask(KIND, "a", now_ms() - 1)
+    assert (_standing(rows).wait_ms or 0) > 60_000

@@ -23,7 +23,7 @@ from storage.erasing import Erasing
 from storage.expiry import drop_dedupe
 from storage.gaps import Gaps, gap
 from storage.grants import RECONCILE, REFRESH, Grants, Outcome, Renewal, Turned
-from storage.inspections import Allowed, Inspection, Subscription
+from storage.inspections import Allowed, Inspection, Seen
 from storage.leases import LANE, Lease, Leases
 from storage.partitions import ensure_partitions, today
 from storage.schema import messages
@@ -165,7 +165,7 @@ class Traffic:
         )
         row = rows.take_now(RECONCILE, id_)
         if row is None:
-            rows.schedule(RECONCILE, id_, now_ms())
+            rows.ask(RECONCILE, id_, now_ms())
             return
         was = self._connections.get(id_)
         allowed = [Allowed(grant, ["a"], ["b"]) for grant in grants.of_connection(id_)]
@@ -174,7 +174,7 @@ class Traffic:
             now_ms(),
             Turned(was, chance.choice(["active", "degraded"]), "", {}, []),
             allowed,
-            subscription=Subscription("facebook", digest("account"), "on"),
+            subscription=Seen("facebook", digest("account"), is_on=True),
             gap=gap(digest("account"), 1, now_ms(), "unsubscribed"),
             watch_at_ms=now_ms(),
         )

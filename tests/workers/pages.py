@@ -1,7 +1,7 @@
 """A provider of Pages that is not there: what it knows, its login and its connector."""
 
 import time
-from collections.abc import Collection, Generator
+from collections.abc import Callable, Collection, Generator
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
@@ -18,6 +18,7 @@ from contracts.tokens import Secret
 from tests.rig import ENVIRON
 
 FIELDS: Final = frozenset({"messages", "messaging_postbacks"})
+_MESSAGES, _COMMENTS = Facebook.features
 SCOPES: Final = frozenset({"pages_messaging", "pages_manage_metadata"})
 
 
@@ -28,11 +29,13 @@ class Pages:
         self.scopes = set(SCOPES)
         self.subscribed: dict[str, set[str]] = {}
         self.dead: set[str] = set()
-        self.keeps = FIELDS
+        self.keeps = FIELDS | {"feed"}
         """Fields that subscribing has an effect on."""
         self.fails: dict[str, list[Exception]] = {}
         """By call: what it fails with, one after the other."""
         self.delay_s = 0.0
+        self.meanwhile: Callable[[str], None] = lambda _: None
+        """Called with each call, before it has an effect."""
         self.calls: list[tuple[str, str]] = []
         """What was called, and with which token or for which account."""
 
@@ -40,6 +43,7 @@ class Pages:
         """Count a call, and fail as told."""
         self.calls.append((call, about or token))
         time.sleep(self.delay_s)
+        self.meanwhile(call)
         if self.fails.get(call):
             raise self.fails[call].pop(0)
         if token in self.dead:
@@ -112,8 +116,8 @@ class PagesConnector(Facebook, Offers, Subscribes):
 
     login = "meta"
     features: ClassVar[tuple[Feature, ...]] = (
-        Feature("messages", ("pages_messaging", "pages_manage_metadata")),
-        Feature("comments", ("pages_read_user_content",)),
+        Feature("messages", ("pages_messaging", "pages_manage_metadata"), _MESSAGES.brings),
+        Feature("comments", ("pages_read_user_content",), _COMMENTS.brings),
     )
 
     def __init__(self, settings: Any, pages: Pages) -> None:
@@ -125,12 +129,14 @@ class PagesConnector(Facebook, Offers, Subscribes):
 
     def subscribe(self, client: httpx.Client, account: str, features: Collection[str]) -> None:
         self._answer("subscribe", client, account)
-        self._pages.subscribed.setdefault(account, set()).update(FIELDS & self._pages.keeps)
+        self._pages.subscribed.setdefault(account, set()).update(
+            _wanted(features) & self._pages.keeps
+        )
 
     def inspect(self, client: httpx.Client, account: str, features: Collection[str]) -> Subscribed:
         self._answer("inspect", client, account)
         shown = self._pages.subscribed.get(account)
-        return Subscribed(shown is not None, FIELDS - (shown or set()))
+        return Subscribed(shown is not None, _wanted(features) - (shown or set()))
 
     def unsubscribe(self, client: httpx.Client, account: str) -> None:
         self._answer("unsubscribe", client, account)
@@ -140,3 +146,7 @@ class PagesConnector(Facebook, Offers, Subscribes):
         self._pages.answer(call, token_of(client), account)
         if "pages_manage_metadata" not in self._pages.scopes:
             raise PermissionMissing("200, a permission is missing", code="200")
+
+
+def _wanted(features: Collection[str]) -> frozenset[str]:
+    return FIELDS | {"feed"} if "comments" in features else FIELDS

@@ -124,6 +124,7 @@ class Worker:
             Normalizer(parts.vault, "http://localhost"),
             parts.vault,
             ending,
+            self.rows,
             {"facebook": "messenger"},
         )
 

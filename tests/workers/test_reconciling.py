@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from contracts.errors import NotFound, PermissionMissing, Reauthorize, Retryable, TokenRefused
+from storage import sharing
 from storage.activity import Activity, ActivityStore
 from storage.connect_sessions import Asked, ConnectSessions, Session
 from storage.connecting_schema import consents, subscriptions
@@ -19,13 +21,15 @@ from storage.consenting import Account, Consenting, Given, Made
 from storage.database import now_ms
 from storage.due import DueRows
 from storage.gaps import Gaps, gap
-from storage.grants import RECONCILE, REFRESH, Grants
-from storage.inspections import Inspections
+from storage.grants import RECONCILE, REFRESH, Grants, remove_grants
+from storage.inspections import Inspections, Subscription
+from storage.revocations import REVOKE, Revocations
 from storage.schema import connections, grants
 from tests.rig import Rig, text
 from tests.workers.granted import come_due, consent, said, status, tokens
-from tests.workers.pages import SCOPES, Pages, PagesConnector, PagesLogin, meta_settings
+from tests.workers.pages import FIELDS, SCOPES, Pages, PagesConnector, PagesLogin, meta_settings
 from workers.hearing import LEAST_MS
+from workers.scheduler import putting_off
 
 DAY_MS = 86_400_000
 
@@ -65,7 +69,7 @@ def connect(
 
 def look(rig: Rig, connection: Connection) -> None:
     """Have it looked at, and run all that is due."""
-    DueRows(rig.database).schedule(RECONCILE, connection.id, now_ms() - 1)
+    DueRows(rig.database).ask(RECONCILE, connection.id, now_ms() - 1)
     run(rig)
 
 
@@ -93,6 +97,13 @@ def subscription(rig: Rig) -> Any:
         return connection.execute(sa.select(subscriptions)).one()
 
 
+def shown(rig: Rig, connection: Connection) -> Subscription:
+    """How the subscription stands for one of its connections."""
+    found = Inspections(rig.database).subscription("facebook", route(rig), connection.id)
+    assert found is not None
+    return found
+
+
 def route(rig: Rig, page: str = "10") -> bytes:
     return rig.vault.deployment().hash("route", "facebook", page)
 
@@ -118,12 +129,12 @@ def test_a_pending_connection_is_subscribed_and_becomes_active(rig: Rig, pages: 
 
 def test_a_later_look_that_finds_all_well_says_nothing(rig: Rig, pages: Pages) -> None:
     page, _ = connect(rig)
-    checked = subscription(rig).checked_at_ms
+    checked = shown(rig, page).checked_at_ms or 0
     pages.names()
     look(rig, page)
     assert pages.names() == ["permissions", "inspect"]
     assert said(rig) == [("activated", None)]
-    assert subscription(rig).checked_at_ms >= checked
+    assert (shown(rig, page).checked_at_ms or 0) >= checked
     assert Gaps(rig.database).waiting() == []
 
 
@@ -194,7 +205,7 @@ def test_without_any_feature_that_works_nothing_is_subscribed(rig: Rig, pages: P
 
 def test_a_subscription_that_is_gone_is_renewed_and_its_gap_said(rig: Rig, pages: Pages) -> None:
     page, _ = connect(rig)
-    good_ms = subscription(rig).checked_at_ms
+    good_ms = shown(rig, page).checked_at_ms
     pages.subscribed.clear()
     pages.names()
     look(rig, page)
@@ -237,7 +248,7 @@ def test_what_was_received_meanwhile_is_no_gap(rig: Rig, pages: Pages) -> None:
 
 def test_a_field_that_cannot_be_had_degrades_until_it_can(rig: Rig, pages: Pages) -> None:
     page, _ = connect(rig)
-    good_ms = subscription(rig).checked_at_ms
+    good_ms = shown(rig, page).checked_at_ms
     pages.subscribed["10"] = {"messages"}
     pages.keeps = frozenset({"messages"})
     for _ in range(2):
@@ -245,7 +256,7 @@ def test_a_field_that_cannot_be_had_degrades_until_it_can(rig: Rig, pages: Pages
     reason = "subscription: the provider does not show messaging_postbacks"
     assert status(rig, page) == ("degraded", reason)
     assert said(rig)[1:] == [("degraded", reason)]
-    stored = subscription(rig)
+    stored = shown(rig, page)
     assert (stored.state, stored.missing) == ("missing", ["messaging_postbacks"])
     assert stored.checked_at_ms == good_ms
     pages.keeps = frozenset({"messages", "messaging_postbacks"})
@@ -281,6 +292,68 @@ def test_what_was_paused_or_ended_is_left_alone(rig: Rig, pages: Pages, ordered:
     pages.names()
     look(rig, page)
     assert (pages.names(), status(rig, page)[0]) == ([], ordered)
+
+
+def test_a_look_under_way_does_not_subscribe_what_a_revocation_ended(
+    rig: Rig, pages: Pages
+) -> None:
+    """It waits in its call to subscribe while the connection is ordered to end."""
+    rows = DueRows(rig.database)
+
+    def ends(call: str) -> None:
+        if call == "subscribe":
+            (page,) = Connections(rig.database).list()
+            with rig.database.write() as open_:  # as its consent did
+                sharing.join(open_, sharing.Account("facebook", route(rig)))
+            Revocations(rig.database).order(page.id, reason="", by="test")
+            (row,) = rows.take([REVOKE], 1)
+            with suppress(Retryable), putting_off(rows, row):
+                rig.parts.revoker.run(row)
+
+    pages.meanwhile = ends
+    page, _ = connect(rig)
+    come_due(rig)
+    run(rig)
+    assert status(rig, page)[0] == "revoked"
+    assert pages.subscribed == {}
+
+
+# -- what tenants share -------------------------------------------------------------------------
+
+
+def test_another_tenant_that_connects_is_no_gap(rig: Rig, pages: Pages) -> None:
+    connect(rig)
+    other, _ = connect(rig, tenant="other")
+    assert status(rig, other)[0] == "active"
+    assert Gaps(rig.database).waiting() == []
+
+
+def test_one_that_is_connected_again_is_no_gap(rig: Rig, pages: Pages) -> None:
+    page, _ = connect(rig)
+    with rig.database.write() as open_:
+        ending = {"ending": "rev_1"}
+        open_.execute(sa.update(subscriptions).values(ending))
+        sharing.ended(open_, sharing.Account("facebook", route(rig)), "rev_1")
+    assert shown(rig, page).checked_at_ms is None
+    pages.subscribed.clear()
+    look(rig, page)
+    assert Gaps(rig.database).waiting() == []
+
+
+def test_what_one_tenant_lacks_is_not_told_of_another(rig: Rig, pages: Pages) -> None:
+    pages.scopes.add("pages_read_user_content")
+    pages.keeps = FIELDS
+    mine, _ = connect(rig)
+    other, _ = connect(rig, tenant="other", features=("messages", "comments"))
+    for _ in range(2):
+        seen = shown(rig, mine)
+        assert (status(rig, mine)[0], seen.state, seen.missing) == ("active", "on", [])
+        assert (seen.detail, seen.checked_at_ms is None) == ("", False)
+        seen = shown(rig, other)
+        assert (status(rig, other)[0], seen.state) == ("degraded", "missing")
+        assert (seen.missing, seen.checked_at_ms) == (["feed"], None)
+        assert seen.detail == "the provider does not show feed"
+        look(rig, mine)
 
 
 # -- grants -------------------------------------------------------------------------------------
@@ -353,6 +426,36 @@ def test_a_pending_connection_whose_token_died_needs_its_owner(rig: Rig, pages: 
     page, _ = connect(rig)
     assert [kind for kind, _ in said(rig)] == ["needs_reauth"]
     assert status(rig, page)[0] == "needs_reauth"
+
+
+@pytest.mark.parametrize("call", ["subscribe", "inspect"])
+def test_when_the_best_grant_died_the_next_one_is_tried(rig: Rig, pages: Pages, call: str) -> None:
+    pages.fails["subscribe"] = [Retryable("not yet")]
+    page, grant = connect(rig)
+    assert status(rig, page)[0] == "pending"
+    second = consent(rig, tokens(None, name="second"), [page], login="meta")
+    pages.fails[call] = [Reauthorize("190/460, the password was changed")]
+    come_due(rig)
+    run(rig)
+    assert (status(rig, page), said(rig)) == (("active", ""), [("activated", None)])
+    assert "10" in pages.subscribed
+    refusals = [Grants(rig.database).get(one.id).refusal for one in (grant, second)]
+    assert sorted(map(bool, refusals)) == [False, True]
+
+
+def test_a_grant_that_goes_meanwhile_takes_no_row_with_it(rig: Rig, pages: Pages) -> None:
+    page, grant = connect(rig)
+
+    def goes(call: str) -> None:
+        with rig.database.write() as open_:
+            remove_grants(open_, [grant.id])
+
+    pages.meanwhile = goes
+    look(rig, page)
+    assert error_of(rig, page).startswith("retryable: ")
+    come_due(rig)
+    run(rig)
+    assert waits_ms(rig, page) > DAY_MS / 2
 
 
 def test_a_refused_access_token_is_refreshed_and_asked_again(rig: Rig, pages: Pages) -> None:
@@ -513,10 +616,10 @@ def test_a_silence_that_a_lost_subscription_explains_is_not_told_beside(
 
 def test_a_subscription_found_by_its_account(rig: Rig) -> None:
     connect(rig)
-    found = Inspections(rig.database).subscription("facebook", route(rig))
+    found = Inspections(rig.database).subscription("facebook", route(rig), "con_none")
     assert found is not None
     assert (found.state, found.missing, found.ending) == ("on", [], None)
-    assert Inspections(rig.database).subscription("facebook", b"other") is None
+    assert Inspections(rig.database).subscription("facebook", b"other", "con_none") is None
 
 
 # -- the privacy policy -------------------------------------------------------------------------

@@ -101,12 +101,17 @@ def _shared() -> None:
         sa.Column("provider", sa.Text(), nullable=False),
         sa.Column("account", sa.LargeBinary(length=16), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("missing", sa.JSON(), nullable=False),
-        sa.Column("detail", sa.Text(), server_default="", nullable=False),
         sa.Column("ending", sa.Text(), nullable=True),
-        sa.Column("checked_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("changed_at_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("provider", "account", name="pk_subscriptions"),
+    )
+    op.create_table(
+        "looks",
+        sa.Column("connection", sa.Text(), nullable=False),
+        sa.Column("missing", sa.JSON(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("checked_at_ms", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("connection", name="pk_looks"),
     )
     op.create_table(
         "activity",

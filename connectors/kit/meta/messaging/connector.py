@@ -1,18 +1,20 @@
 """The way from an item to its events, the same for every provider of `messaging[]`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 
 from msgspec import UNSET
 
 from connectors.kit.meta.messaging.occasion import Occasion
-from connectors.kit.meta.messaging.reading import Known, Reader, Strange, id_of
+from connectors.kit.meta.messaging.reading import CHANGES, Known, Reader, Strange, id_of
 from connectors.kit.rawjson import whole
 from connectors.kit.shape import Misshapen, Number, digest, milliseconds, moment
 from contracts import content
 from contracts.connector import Account, Event, Item, Receives, Unreadable
 from contracts.messages import clean_text
 
+MESSAGES: Final = "messages"
+"""The feature that all updates of `messaging[]` belong to."""
 _TEST: Final = "0"
 """The id of the entry in the dashboard's tests, which name the account as recipient alone."""
 
@@ -21,6 +23,8 @@ class MessagingConnector(Receives):
     """A connector adds its event table, and the reader of its updates' shape."""
 
     reader: ClassVar[Reader]
+    fields: ClassVar[Mapping[str, frozenset[str]]]
+    """Feature → the webhook fields that it needs."""
     apps: frozenset[str]
     """Ids of our own apps, by which echoes of our own sends are told."""
 
@@ -33,6 +37,21 @@ class MessagingConnector(Receives):
                 yield _unrecognized(piece)
             else:
                 yield piece
+
+    def feature_of(self, happening: Event | Unreadable) -> str | None:
+        """See `Receives.feature_of`. What we do not know goes by its field; what is no change is an
+        update, and those are messages.
+        """
+        if isinstance(happening, Unreadable):
+            return self._of_field(happening.kind)
+        if not isinstance(happening.content, content.ProviderUnrecognized):
+            return super().feature_of(happening)
+        field = happening.content.kind.removeprefix(CHANGES)
+        return self._of_field(field) if field != happening.content.kind else MESSAGES
+
+    def _of_field(self, kind: str) -> str | None:
+        field = kind.partition(".")[0]
+        return next((name for name, fields in self.fields.items() if field in fields), None)
 
     def _event(self, kind: str, value: Any, piece: Known, account: Account) -> Event | Unreadable:
         try:

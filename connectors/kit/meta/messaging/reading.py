@@ -36,6 +36,8 @@ class Strange(msgspec.Struct):
 
 Piece = Known | Strange | Unreadable
 
+CHANGES: Final = "changes."
+"""Before the field of a change that says nothing we know, in its kind."""
 _LISTS: Final = ("messaging", "standby", "changes")
 _QUOTED: Final = tuple(f'"{name}"'.encode() for name in _LISTS)
 _WHO_AND_WHEN: Final = ("sender", "recipient", "timestamp", "is_self")
@@ -191,7 +193,7 @@ class Reader:
             piece = self._read_update(value, business, time, standby=standby)
             if isinstance(piece, Known):
                 return piece
-        return Strange(f"changes.{change.field}", raw, time)
+        return Strange(f"{CHANGES}{change.field}", raw, time)
 
     def _read_value(self, kind: str, raw: bytes, business: str, time: Number | None) -> Piece:
         try:
