@@ -81,7 +81,7 @@ async def test_nobody_and_strangers_get_a_code_too(world: World, user: object) -
     assert (answer.status_code, bool(answer.json()["confirmation_code"])) == (200, True)
     await anyio.to_thread.run_sync(run_due, world.rig)
     page = await world.client.get(urlsplit(answer.json()["url"]).path)
-    assert "we hold nothing" in page.text
+    assert "we hold no token" in page.text
     state = await world.get(f"/v1/connections/{made.id}")
     assert state.json()["status"] == "active"
 
