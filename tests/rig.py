@@ -112,6 +112,7 @@ class Rig:
         return [m.data.text for m in self.messages() if m.type == "cleverbox.message.received"]
 
     def close(self) -> None:
+        self.parts.transport.close()
         self.database.close()
         self.vault.close()
 

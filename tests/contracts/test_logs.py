@@ -85,7 +85,11 @@ def test_errors_are_told_by_type_and_place_without_their_text(lines: Lines) -> N
     assert "what a contact wrote" not in json.dumps(line)
 
 
-def test_the_standard_library_logs_through_the_same(lines: Lines) -> None:
+def test_the_standard_library_logs_through_the_same(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uvicorn = logging.getLogger("uvicorn.error")
+    monkeypatch.setattr(uvicorn, "level", logging.NOTSET)  # a server in this process sets it
     logging.getLogger("uvicorn.error").info("Started with %s", "postgresql://me:abc@db/x")
     logging.getLogger("kombu").info("chat")
     try:

@@ -226,7 +226,9 @@ async def test_connections_show_their_account_to_their_tenant(world: World) -> N
     assert [(c["account"], c["status"], c["calls_out"]) for c in listed] == [
         ("100", "active", False)
     ]
-    assert (await world.get(f"/v1/connections/{one.id}", "operator")).json() == listed[0]
+    alone = (await world.get(f"/v1/connections/{one.id}", "operator")).json()
+    assert alone["health"][0]["says"] == "It works."
+    assert alone == listed[0] | {"health": alone["health"], "subscriptions": []}
     assert (await world.get(f"/v1/connections/{one.id}", "crm", "zeta")).status_code == 404
     assert len((await world.get("/v1/connections?provider=facebook")).json()["connections"]) == 2
     assert (await world.get("/v1/connections?status=revoked")).json()["connections"] == []
