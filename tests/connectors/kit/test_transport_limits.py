@@ -85,7 +85,7 @@ def _peak() -> int:
     "answer",
     [
         _gzipped(b"not gzip at all"),
-        _gzipped(gzip.compress(b"cut off")[:-6]),
+        _gzipped(gzip.compress(b"cut off", mtime=0)[:-6]),
         b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}",
         b"HTTP/1.1 2",
