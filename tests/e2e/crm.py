@@ -66,6 +66,10 @@ class Crm:
         """End it; returns the receipt when it is complete: `outcome` by step, and `by_hand`."""
         self.order_revocation(id_)
         self.until(id_, "revoked")
+        return self.receipt(id_)
+
+    def receipt(self, id_: str) -> Json:
+        """The complete receipt of a revocation that is done."""
         receipt = self._got(f"/v1/connections/{id_}/revocation")
         assert receipt["state"] == "done", receipt
         assert all(step["at"] for step in receipt["steps"]), receipt
