@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from contracts.errors import Conflict, NotFound
 from storage import due, sharing
 from storage.connecting_schema import LIVE, activity, revocations
-from storage.connections import Connection, Grant
+from storage.connections import Connection
 from storage.database import Database, now_ms
 from storage.escrow import InEscrow
 from storage.grants import hold_refreshes, let_go
@@ -24,7 +24,7 @@ from storage.revocation_steps import (
     shared_of,
     steps_of,
 )
-from storage.schema import connection_grants, connections, escrow, grants, parked
+from storage.schema import connection_grants, connections, escrow, parked
 
 REVOKE: Final = "revoke"
 """The kind of a revocation's due row; its key is the revocation's id."""
@@ -138,17 +138,6 @@ class Revocations:
             settle = sharing.ended if done.outcome == "ended" else sharing.kept
             settle(connection, shared_of(step), row.key)
             record(connection, row.key, {step: done})
-
-    def tokens_of(self, connection_id: str) -> Sequence[Grant]:
-        """The grants that carry a connection, in order of their ids."""
-        query = (
-            sa.select(grants)
-            .join(connection_grants, connection_grants.c.grant == grants.c.id)
-            .where(connection_grants.c.connection == connection_id)
-            .order_by(grants.c.id)
-        )
-        with self._database.read() as connection:
-            return [Grant(*row) for row in connection.execute(query)]
 
     def destroy_tokens(
         self, row: due.Taken, revocation: Revocation, step: Step, kept: Sequence[InEscrow]

@@ -1,13 +1,13 @@
 """What a connect session keeps from step to step, sealed: it opens for that session alone."""
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from contracts.accounts import Choice
-from contracts.errors import Tampered
 from contracts.login import Granted
-from contracts.tokens import Secret, parse_secret
+from contracts.tokens import Secret
+from token_vault.clear import ClearJson
 from token_vault.tenant_keys import Purpose, TenantKeys
 
 
@@ -24,25 +24,12 @@ class Kept(msgspec.Struct, frozen=True):
 
 def seal_kept(keys: TenantKeys, session_id: str, kept: Kept) -> bytes:
     """`kept` under the data key of the session's tenant; `open_kept` undoes it."""
-    return keys.seal(Purpose.CONNECT_SESSION, session_id.encode(), _encoder.encode(kept))
+    return keys.seal(Purpose.CONNECT_SESSION, session_id.encode(), _json.encode(kept))
 
 
 def open_kept(keys: TenantKeys, session_id: str, sealed: bytes) -> Kept:
     """Raises `Tampered | UnknownKey`."""
-    plain = keys.open(Purpose.CONNECT_SESSION, session_id.encode(), sealed)
-    try:
-        return _decoder.decode(plain)
-    except (msgspec.MsgspecError, ValueError):
-        del plain  # tracebacks may be shown with their variables
-        raise Tampered("what was sealed for a connect session is not in our form") from None
+    return _json.decode(keys.open(Purpose.CONNECT_SESSION, session_id.encode(), sealed))
 
 
-def _clear(value: Any) -> str:
-    """`msgspec` encoding hook: what it makes is sealed at once."""
-    if isinstance(value, Secret):
-        return value.reveal()
-    raise NotImplementedError(type(value).__name__)
-
-
-_encoder: Final = msgspec.json.Encoder(enc_hook=_clear)
-_decoder: Final = msgspec.json.Decoder(Kept, dec_hook=parse_secret)
+_json: Final = ClearJson(Kept, "a connect session")

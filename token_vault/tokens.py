@@ -1,13 +1,13 @@
 """Seals and opens the tokens of grants; each opening is counted, and says for which job."""
 
 from datetime import date
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from contracts.errors import Tampered
 from contracts.login import Tokens
-from contracts.tokens import Secret, parse_secret
+from token_vault.clear import ClearJson
 from token_vault.escrow import Escrow
 from token_vault.openings import Openings
 from token_vault.tenant_keys import Purpose, TenantKeys
@@ -45,7 +45,7 @@ class GrantTokens:
         if not grant.sealed:
             raise Tampered("the grant has no tokens")
         self._openings.count(job, grant.tenant, grant.id)
-        return _decoded(keys.open(Purpose.TOKEN, grant.id.encode(), grant.sealed))
+        return _tokens.decode(keys.open(Purpose.TOKEN, grant.id.encode(), grant.sealed))
 
 
 class Escrowed(msgspec.Struct, frozen=True):
@@ -57,41 +57,20 @@ class Escrowed(msgspec.Struct, frozen=True):
 
 def seal_for_escrow(escrow: Escrow, day: date, grant: SealedGrant, kept: Escrowed) -> bytes:
     """`kept` to the escrow key of `day`; raises what `Escrow.seal` does."""
-    return escrow.seal(day, grant.tenant, grant.id, _encoder.encode(kept))
+    return escrow.seal(day, grant.tenant, grant.id, _escrowed.encode(kept))
 
 
 def open_from_escrow(
     escrow: Escrow, day: date, tenant: str, grant: str, sealed: bytes, *, job: str
 ) -> Escrowed:
     """Undo `seal_for_escrow`; raises what `Escrow.open` does."""
-    plain = escrow.open(day, tenant, grant, sealed, job=job)
-    try:
-        return _escrowed.decode(plain)
-    except (msgspec.MsgspecError, ValueError):
-        del plain
-        raise Tampered("what was sealed for escrow is not in our form") from None
+    return _escrowed.decode(escrow.open(day, tenant, grant, sealed, job=job))
 
 
 def seal_tokens(keys: TenantKeys, grant_id: str, tokens: Tokens) -> bytes:
     """`tokens` under the data key of the grant's tenant; `GrantTokens.open` undoes it."""
-    return keys.seal(Purpose.TOKEN, grant_id.encode(), _encoder.encode(tokens))
+    return keys.seal(Purpose.TOKEN, grant_id.encode(), _tokens.encode(tokens))
 
 
-def _decoded(plain: bytes) -> Tokens:
-    try:
-        return _decoder.decode(plain)
-    except (msgspec.MsgspecError, ValueError):
-        del plain  # tracebacks may be shown with their variables
-        raise Tampered("what was sealed for tokens is not in our form") from None
-
-
-def _clear(value: Any) -> str:
-    """`msgspec` encoding hook, here alone: what it makes is sealed at once."""
-    if isinstance(value, Secret):
-        return value.reveal()
-    raise NotImplementedError(type(value).__name__)
-
-
-_encoder: Final = msgspec.json.Encoder(enc_hook=_clear)
-_decoder: Final = msgspec.json.Decoder(Tokens, dec_hook=parse_secret)
-_escrowed: Final = msgspec.json.Decoder(Escrowed, dec_hook=parse_secret)
+_tokens: Final = ClearJson(Tokens, "tokens")
+_escrowed: Final = ClearJson(Escrowed, "escrow")

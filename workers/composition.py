@@ -196,7 +196,7 @@ class Parts:
         """What carries out revocations."""
         revocations = Revocations(self.database)
         ending = Ending(
-            revocations,
+            Grants(self.database),
             self.vault,
             self.tokens,
             EscrowStore(self.database),

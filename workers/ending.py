@@ -27,9 +27,9 @@ from contracts.login import Login, OAuthLogin, Tokens
 from storage.connections import Connection, Grant, new_id
 from storage.database import now_ms
 from storage.escrow import EscrowStore, InEscrow
+from storage.grants import Grants
 from storage.partitions import DAY_MS, today
 from storage.revocation_steps import SUBSCRIPTION, Revocation, Step
-from storage.revocations import Revocations
 from token_vault import Escrowed, GrantTokens, Vault, open_from_escrow, seal_for_escrow
 from token_vault.escrow import over
 from workers.calling import MANUAL
@@ -67,7 +67,7 @@ class Ending:
 
     def __init__(
         self,
-        revocations: Revocations,
+        grants: Grants,
         vault: Vault,
         tokens: GrantTokens,
         escrow: EscrowStore,
@@ -76,7 +76,7 @@ class Ending:
         logins: Mapping[str, Login],
         connectors: Mapping[str, Connector],
     ) -> None:
-        self._revocations, self._vault = revocations, vault
+        self._grants, self._vault = grants, vault
         self._tokens, self._escrow, self._refresher = tokens, escrow, refresher
         self._transport, self._logins, self._connectors = transport, logins, connectors
 
@@ -141,7 +141,7 @@ class Ending:
         """What opens the tokens of the connection's grants, one by one; after these were destroyed,
         of those in escrow.
         """
-        grants = self._revocations.tokens_of(connection.id)
+        grants = self._grants.of_connection(connection.id)
         if grants:
             account = account_details(connection, self._vault.tenant(connection.tenant)).account
             for grant in grants:
@@ -189,7 +189,7 @@ class Ending:
         that = _EPOCH + timedelta(days=day)
         self._vault.ensure_days(that, 1)
         rows = []
-        for grant in self._revocations.tokens_of(connection.id):
+        for grant in self._grants.of_connection(connection.id):
             try:
                 tenant = self._vault.tenant(connection.tenant)
                 kept = Escrowed(self._open(grant), account_details(connection, tenant).account)

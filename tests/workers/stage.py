@@ -108,7 +108,7 @@ class Worker:
         self.rows = DueRows(database)
         refresher = stage.rig.parts.refresher
         ending = Ending(
-            Revocations(database),
+            Grants(database),
             parts.vault,
             parts.tokens,
             EscrowStore(database),

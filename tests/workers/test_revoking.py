@@ -16,6 +16,7 @@ from storage.connecting_schema import grant_names, people, subscriptions
 from storage.connections import Connection, Connections
 from storage.database import Database, now_ms
 from storage.due import DueRows
+from storage.grants import Grants
 from storage.revocation_steps import Revocation, Step
 from storage.revocations import REVOKE, Revocations
 from storage.schema import connection_grants, connections, due, escrow, grants
@@ -76,7 +77,7 @@ def test_what_others_use_is_kept_until_they_leave(stage: Stage) -> None:
     stage.rig.drain(stage.rig.put(text(PAGE, "7", "for beta")))
     received = [m for m in stage.rig.messages() if m.type == "cleverbox.message.received"]
     assert [m.tenant for m in received] == ["beta"]
-    (grant,) = Revocations(stage.rig.database).tokens_of(second.id)
+    (grant,) = Grants(stage.rig.database).of_connection(second.id)
     stage.rig.parts.refresher.fresh(grant.id, job="test")  # it still calls out
 
     receipt = stage.revoke(second)
@@ -120,7 +121,7 @@ def test_a_grant_that_is_refused_leaves_it_to_the_others(stage: Stage) -> None:
     made = stage.connect("acme")
     given = stage.world.consent("Petro", "Petro's")
     second = stage.grant("acme", given, "Petro")
-    (first,) = Revocations(stage.rig.database).tokens_of(made.id)
+    (first,) = Grants(stage.rig.database).of_connection(made.id)
     with stage.rig.database.write() as connection:
         sharing.join(connection, stage.person("Petro"), second.obtained_at_ms or 0)
         connection.execute(sa.insert(grants).values(second._asdict()))

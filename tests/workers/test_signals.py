@@ -15,7 +15,7 @@ from storage.connecting_schema import grant_names
 from storage.connections import Connection, Connections, Grant, new_id
 from storage.database import now_ms
 from storage.due import DueRows
-from storage.grants import RECONCILE, REFRESH, Outcome, Renewal, change_grant
+from storage.grants import RECONCILE, REFRESH, Grants, Outcome, Renewal, change_grant
 from storage.revocations import Revocations
 from storage.schema import connection_grants, due, grants
 from storage.signals import PERSON, SIGNAL, Signal, Signals
@@ -171,7 +171,7 @@ def test_a_connection_that_another_carries_goes_on_without_the_grant(telling: Te
         connection.execute(sa.insert(connection_grants).values(link))
     signal = telling.heed(telling.tell("deauthorize"))
     assert (signal.ended, telling.status(made)) == (0, "active")
-    left = Revocations(telling.rig.database).tokens_of(made.id)
+    left = Grants(telling.rig.database).of_connection(made.id)
     assert [grant.id for grant in left] == [second.id]
     assert telling.looked_at() == [made.id], "whether that one suffices, the provider is asked"
 
@@ -180,14 +180,14 @@ def test_a_grant_of_an_ended_and_another_connection_leaves_both(telling: Telling
     """One grant carries two connections, of which the second has another grant as well."""
     stage = telling.stage
     first, both = stage.connect("acme", "42"), stage.connect("acme", "43", "Petro")
-    (dead,) = Revocations(telling.rig.database).tokens_of(first.id)
+    (dead,) = Grants(telling.rig.database).of_connection(first.id)
     with telling.rig.database.write() as connection:
         link = {"connection": both.id, "grant": dead.id}
         connection.execute(sa.insert(connection_grants).values(link))
     telling.heed(telling.tell("deauthorize"))
     stage.worker.work()
     assert (telling.status(first), telling.status(both)) == ("revoked", "active")
-    left = Revocations(telling.rig.database).tokens_of(both.id)
+    left = Grants(telling.rig.database).of_connection(both.id)
     assert dead.id not in [grant.id for grant in left]
     assert stage.grants("acme") == 1
 
@@ -215,7 +215,7 @@ def test_dead_tokens_are_destroyed_and_the_owner_may_consent_again(
     made = telling.stage.connect("acme")
     telling.heed(telling.tell(kind))
     assert telling.status(made) == "needs_reauth"
-    (grant,) = Revocations(telling.rig.database).tokens_of(made.id)
+    (grant,) = Grants(telling.rig.database).of_connection(made.id)
     assert (grant.sealed, bool(grant.refusal)) == (b"", True)
     run_due(telling.rig)
     refreshing = DueRows(telling.rig.database).standing(REFRESH, grant.id)

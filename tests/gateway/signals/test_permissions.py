@@ -8,8 +8,7 @@ import sqlalchemy as sa
 
 from storage.connecting_schema import grant_names
 from storage.drain import DrainStore
-from storage.grants import RECONCILE
-from storage.revocations import Revocations
+from storage.grants import RECONCILE, Grants
 from storage.schema import due
 from tests.gateway.edges import World
 from tests.workers.stage import Stage
@@ -32,7 +31,7 @@ async def test_a_changed_consent_has_its_connections_looked_at(
 ) -> None:
     stage = Stage(world.rig)
     made, _ = stage.connect("acme", "42"), stage.connect("beta", "43", "Petro")
-    (grant,) = Revocations(world.rig.database).tokens_of(made.id)
+    (grant,) = Grants(world.rig.database).of_connection(made.id)
     ((named, hashed),) = user_names(world.rig.vault.deployment(), "meta", ["77"])
     row = {"login": "meta", "kind": named, "name": hashed, "grant": grant.id}
     with world.rig.database.write() as connection:
