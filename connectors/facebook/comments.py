@@ -83,7 +83,8 @@ def _key(on: Occasion, comment_id: str, it: Comment) -> str:
     and shown again may be any number of times.
     """
     if it.verb.startswith("edit"):
-        said = it.message, str(it.created_time)
+        at = None if it.created_time is None else milliseconds(it.created_time, "created_time")
+        said = it.message, at
         return on.key(comment_id, "edit", digest(msgspec.json.encode(said)))
     return on.key(comment_id, it.verb, *([] if it.verb in ("add", "remove") else [on.ms]))
 

@@ -152,7 +152,10 @@ def test_old_days_are_dropped_past_the_pooler(parts: Parts, postgres_url: str) -
         direct.execute("ALTER TABLE inbox ATTACH PARTITION inbox_d1 FOR VALUES FROM (1) TO (2)")
         parts.upkeep.run()
         assert direct.execute("SELECT to_regclass('inbox_d1')").fetchone() == (None,)
-        kept = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = ANY(%s)"
+        kept = """
+            SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+            WHERE locktype = 'advisory' AND datname = current_database() AND objid = ANY(%s)
+        """
         ours = list(range(7_215_001, 7_215_010))
         assert direct.execute(kept, (ours,)).fetchone() == (0,)
 

@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,8 +67,8 @@ def test_cut_and_stained_deliveries_raise_nothing(path: Any, at: int, stain: byt
             check([result for _, some in BENCH.results(form) for result in some])
 
 
-@given(st.sampled_from(fixtures(BENCH.fixtures)))
-def test_seconds_and_milliseconds_are_the_same_happening(path: Any) -> None:
+@pytest.mark.parametrize("path", fixtures(BENCH.fixtures), ids=lambda path: path.stem)
+def test_seconds_and_milliseconds_are_the_same_happening(path: Path) -> None:
     """Redelivered in the other unit, an event keeps its key, as far as the unit can tell."""
 
     def at(ms: bool) -> list[str]:
