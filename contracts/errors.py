@@ -36,6 +36,30 @@ class BeingRevoked(Conflict):
     reason = "being-revoked"
 
 
+class NotConnected(Conflict):
+    """The connection cannot call out as it is: paused, revoked, its owner needed, without token."""
+
+    reason = "not-connected"
+
+
+class NotSendable(GatewayError):
+    """It is well-formed, but cannot be sent so; the text says why."""
+
+    reason = "not-sendable"
+
+
+class FeatureMissing(NotSendable):
+    """The connection was not given the feature that this needs."""
+
+    reason = "feature-missing"
+
+
+class KeyReused(NotSendable):
+    """The idempotency key came before, with another request."""
+
+    reason = "idempotency-key-reused"
+
+
 class Unauthenticated(GatewayError):
     """No API key, or one that is unknown or revoked."""
 
@@ -216,6 +240,12 @@ class PermissionMissing(Permanent):
     """The grant works, but does not allow this call; its owner would have to consent to more."""
 
     reason = "permission-missing"
+
+
+class WindowClosed(Permanent):
+    """The time in which the contact may be written to is over; only the contact can open it."""
+
+    reason = "window-closed"
 
 
 class AddressRefused(Permanent):

@@ -116,6 +116,37 @@ MEANINGS: Final = (
         "Send less.",
     ),
     Meaning(
+        errors.NotConnected,
+        409,
+        "The connection cannot call out now",
+        "`detail` says why: resume it, have its owner connect again, or connect it anew.",
+    ),
+    Meaning(
+        errors.NotSendable,
+        422,
+        "It cannot be sent so",
+        "`detail` says why. The same request will never be taken.",
+    ),
+    Meaning(
+        errors.FeatureMissing,
+        422,
+        "The connection may not do this",
+        "Have its owner connect it again with the feature that `detail` names.",
+    ),
+    Meaning(
+        errors.KeyReused,
+        422,
+        "The idempotency key was used for another request",
+        "Use a new key for each message; repeat a call with the very same body.",
+    ),
+    Meaning(
+        errors.WindowClosed,
+        422,
+        "The contact may not be written to any more",
+        "Wait until the contact writes, or use what the provider has for such cases (templates, "
+        "`human_agent`).",
+    ),
+    Meaning(
         errors.Unavailable,
         503,
         "A part of the gateway is away",

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final
 from connectors.facebook.accounts import FIELDS, Pages
 from connectors.facebook.comments import KIND, Comment
 from connectors.facebook.events import EVENTS
+from connectors.facebook.sending import PageSends
 from connectors.facebook.shapes import Update
 from connectors.kit.meta.messaging.connector import MessagingConnector
 from connectors.kit.meta.messaging.reading import Reader
@@ -37,7 +38,7 @@ _TALK: Final = (
 _COMMENTS: Final = (content.CommentCreated, content.CommentEdited, content.CommentDeleted)
 
 
-class Facebook(MessagingConnector, Pages):
+class Facebook(MessagingConnector, Pages, PageSends):
     """Source: https://developers.facebook.com/docs/messenger-platform/webhooks."""
 
     name, channel, title = "facebook", "messenger", "Facebook Pages and Messenger"
@@ -46,6 +47,7 @@ class Facebook(MessagingConnector, Pages):
         Feature(
             "comments", (*_TO_LIST, "pages_manage_metadata", "pages_read_user_content"), _COMMENTS
         ),
+        Feature("comment_replies", (*_TO_LIST, "pages_manage_engagement")),
     )
     events: ClassVar[Mapping[str, Any]] = EVENTS
     emits: ClassVar[tuple[type[content.Content], ...]] = (*_TALK, *_COMMENTS, *FOR_ALL)

@@ -21,6 +21,7 @@ from contracts.errors import (
     Reauthorize,
     Retryable,
     Throttled,
+    WindowClosed,
 )
 
 COOL_DOWN_S: Final = 86_400.0
@@ -38,7 +39,7 @@ class Verdict(NamedTuple):
 
 _LIMITED: Final = Verdict(Throttled, "rate limit")
 _TEMPORARY: Final = Verdict(Retryable, "temporary trouble")
-_WINDOW: Final = Verdict(Permanent, "outside of the time in which the person may be written to")
+_WINDOW: Final = Verdict(WindowClosed, "outside of the time in which the person may be written to")
 
 BY_SUBCODE: Final[Mapping[tuple[int, int], Verdict]] = {
     (190, 458): Verdict(Reauthorize, "the app was removed"),

@@ -23,6 +23,7 @@ from contracts.errors import (
     Reauthorize,
     Retryable,
     Throttled,
+    WindowClosed,
 )
 from contracts.tokens import Secret
 
@@ -174,7 +175,8 @@ def _refused(
         *((190, subcode, Reauthorize) for subcode in (0, 458, 459, 460, 463, 464, 467, 492, 7)),
         (102, 0, Reauthorize),
         *((code, 0, PermissionMissing) for code in (10, 200, 210, 299, 3)),
-        *((10, subcode, Permanent) for subcode in (2018278, 2534022, 2018108, 2018028)),
+        *((10, subcode, WindowClosed) for subcode in (2018278, 2534022)),
+        *((10, subcode, Permanent) for subcode in (2018108, 2018028)),
         (200, 2018028, Permanent),
         *((code, 0, Throttled) for code in (4, 17, 32, 613, 80001, 80002, 80006, 80008)),
         (613, 1996, Throttled),
@@ -184,7 +186,8 @@ def _refused(
         *((100, subcode, Permanent) for subcode in (0, 33, 2018001, 2018109, 2018218)),
         *((code, 0, Permanent) for code in (230, 9010, 10900, 2500, 12345)),
         (100, 2534025, Permanent),
-        *((code, 0, Permanent) for code in (131047, 131026, 131049, 131050, 131031, 131042)),
+        (131047, 0, WindowClosed),
+        *((code, 0, Permanent) for code in (131026, 131049, 131050, 131031, 131042)),
         *((code, 0, Permanent) for code in (132000, 132001, 132999)),
         (131005, 0, PermissionMissing),
     ],

@@ -1,0 +1,64 @@
+"""What holds for every connector that sends, and what fits into a message."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from connectors.kit.meta.messaging.sending import INSTAGRAM, MESSENGER
+from connectors.registry import PROVIDERS
+from contracts.connector import Connector
+from contracts.sending import Choice, Media, Outgoing, Rules, Sends
+
+SENDING = [line.connector for line in PROVIDERS if issubclass(line.connector, Sends)]
+PICTURE = Media("image", "https://example.com/a.jpg")
+
+
+def _outgoing(**fields: Any) -> Outgoing:
+    return Outgoing(**{"id": "snd_1", "account": "1", "what": "message", "to": "2"} | fields)
+
+
+@pytest.mark.parametrize("connector", SENDING, ids=lambda kind: kind.name)
+def test_what_it_sends_needs_a_feature_of_its_own(connector: type[Connector]) -> None:
+    assert issubclass(connector, Sends)
+    features = {feature.name for feature in connector.features}
+    assert {rules.feature for rules in connector.sending.values()} <= features
+    assert connector.sending["message"].text > 0
+
+
+@pytest.mark.parametrize(
+    ("rules", "fields", "fault"),
+    [
+        (MESSENGER["message"], {"text": "x" * 2_000}, ""),
+        (MESSENGER["message"], {"text": "x" * 2_001}, "2001 characters"),
+        (INSTAGRAM["message"], {"text": "😀" * 250}, ""),
+        (INSTAGRAM["message"], {"text": "😀" * 251}, "1004 bytes"),
+        (MESSENGER["message"], {"text": "  "}, "nothing to send"),
+        (MESSENGER["message"], {"attachments": (PICTURE,)}, ""),
+        (MESSENGER["message"], {"text": "a", "attachments": (PICTURE,)}, "two messages"),
+        (MESSENGER["message"], {"attachments": (PICTURE, PICTURE)}, "1 at most"),
+        (MESSENGER["private_reply"], {"attachments": (PICTURE,)}, "image cannot be sent"),
+        (MESSENGER["public_reply"], {"text": "a", "attachments": (PICTURE,)}, ""),
+        (
+            MESSENGER["message"],
+            {"text": "a", "quick_replies": (Choice("a", "b"),) * 14},
+            "13 at most",
+        ),
+        (INSTAGRAM["public_reply"], {"text": "a", "reply_to": "m_1"}, "reply_to cannot"),
+        (INSTAGRAM["private_reply"], {"text": "a", "human_agent": True}, "human_agent cannot"),
+        (INSTAGRAM["message"], {"interactive": {}}, "interactive cannot"),
+    ],
+)
+def test_what_fits(rules: Rules, fields: dict[str, Any], fault: str) -> None:
+    found = rules.faults(_outgoing(**fields))
+    assert [fault in words for words in found] == [True] if fault else found == []
+
+
+def test_which_window_counts() -> None:
+    rules = MESSENGER["message"]
+    assert rules.open_for(_outgoing(text="a")) == timedelta(hours=24)
+    assert rules.open_for(_outgoing(text="a", human_agent=True)) == timedelta(days=7)
+    assert rules.open_for(_outgoing(template={})) == timedelta(hours=24)
+    templates = rules._replace(template_any_time=True)
+    assert templates.open_for(_outgoing(template={})) is None
+    assert MESSENGER["public_reply"].open_for(_outgoing(text="a")) is None
