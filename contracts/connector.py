@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from contracts.content import AccountNotice, Content, Conversation, ProviderUnrecognized
+from contracts.media import Media
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -92,13 +93,15 @@ class Event(msgspec.Struct, frozen=True):
 
     `key`: deduplication key, unique within (tenant, provider, account); see the provider's table.
     `at`: the provider's time, aware UTC. `contact`: the contact's id at the provider, for the
-    rights of data subjects, or None where nobody is concerned.
+    rights of data subjects, or None where nobody is concerned. `media`: what is to be fetched of
+    the content's attachments; only a connector that `KeepsMedia` names any.
     """
 
     content: Content
     key: str
     at: datetime
     contact: str | None = None
+    media: tuple[Media, ...] = ()
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -127,8 +130,8 @@ FOR_ALL: Final[tuple[type[Content], ...]] = (AccountNotice, ProviderUnrecognized
 
 class Connector(ABC):
     """One provider: its description as data. What it can do beyond are capabilities, each a class
-    that a connector may derive from: `Receives`, and `Offers` and `Subscribes` of
-    `contracts/accounts.py`.
+    that a connector may derive from: `Receives`, `Offers` and `Subscribes` of
+    `contracts/accounts.py`, and `KeepsMedia` of `contracts/media.py`.
     """
 
     name: ClassVar[str]

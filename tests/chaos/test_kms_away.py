@@ -211,7 +211,7 @@ def _says_what_is(deployment: Deployment) -> None:
 
 
 def _key_told(deployment: Deployment) -> str:
-    """What an edge, which is ready, says of the key-encryption key; `too-slow` on a busy machine."""
+    """What an edge, which is ready, says of the key-encryption key; `too-slow` on a busy one."""
     ready = httpx.get(f"{deployment.url}/readyz", timeout=5)
     assert ready.status_code == 200
     return str(ready.json()["parts"]["key_encryption_key"])

@@ -20,6 +20,7 @@ from contracts.connector import (
     Unreadable,
     VerifiedDelivery,
 )
+from contracts.media import KeepsMedia
 from contracts.messages import (
     PREFIX,
     Content,
@@ -224,11 +225,21 @@ def faults_of_event(bench: Bench, event: Event) -> Iterator[str]:
         yield "a time without a time zone"
     if not event.key or not isinstance(event.contact, str | None):
         yield "no key, or a contact that is not text"
+    yield from faults_of_media(bench, event)
     written = bench.as_json(event)
     if not jsonschema_rs.is_valid(SCHEMAS[event.content.type], written):
         yield "not valid by its own schema"
     own = {k: v for k, v in written["data"].items() if k not in ("item", "order", "template")}
     yield from (f"{name} is not text" for name in ids_not_text(own))
+
+
+def faults_of_media(bench: Bench, event: Event) -> Iterator[str]:
+    """What is to be fetched is the content's own, and the connector can open it."""
+    named = {one.id for one in getattr(event.content, "attachments", ())}
+    if not {media.attachment for media in event.media} <= named:
+        yield "media of an attachment that the content does not have"
+    if event.media and not isinstance(bench.connector, KeepsMedia):
+        yield "media that nobody opens"
 
 
 def ids_not_text(value: Any, name: str = "data") -> Iterable[str]:

@@ -11,6 +11,9 @@ from connectors.kit.transport.auth import Bearer
 from contracts.tokens import Secret
 
 GRAPH_HOST: Final = "graph.facebook.com"
+MEDIA_HOST: Final = "lookaside.fbsbx.com"
+"""Where WhatsApp's media are to be had with the token
+(https://developers.facebook.com/docs/whatsapp/cloud-api/reference/media)."""
 
 
 def appsecret_proof(token: Secret, app_secret: Secret) -> str:
@@ -24,17 +27,18 @@ def appsecret_proof(token: Secret, app_secret: Secret) -> str:
 
 
 class GraphAuth(Bearer):
-    """`Authorization: Bearer` and `appsecret_proof`, for graph.facebook.com alone.
+    """`Authorization: Bearer` for Graph and its media, and for Graph `appsecret_proof`.
 
     A token that stands in the URL (Graph puts one into the address of the next page) is taken out.
     """
 
     def __init__(self, token: Secret, app_secret: Secret) -> None:
-        super().__init__(token, [GRAPH_HOST])
+        super().__init__(token, [GRAPH_HOST, MEDIA_HOST])
         self._proof = Secret(appsecret_proof(token, app_secret))
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """httpx's hook. Raises `Permanent` for a URL that must not get the token."""
-        url = request.url.copy_remove_param("access_token")
-        request.url = url.copy_set_param("appsecret_proof", self._proof.reveal())
+        if request.url.host == GRAPH_HOST:
+            url = request.url.copy_remove_param("access_token")
+            request.url = url.copy_set_param("appsecret_proof", self._proof.reveal())
         yield from super().auth_flow(request)

@@ -2,7 +2,7 @@
 
 import ssl
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 import httpcore
@@ -17,6 +17,7 @@ from connectors.kit.transport.hosts import name_of, place, provider_of, rerouted
 from connectors.kit.transport.network import GuardedNetwork
 from connectors.kit.transport.observing import Call, Observer, Unobserved
 from connectors.kit.transport.usage import usages
+from connectors.kit.transport.within import Within
 
 USER_AGENT: Final = "cleverbox-gateway (gzip)"
 """Google packs answers for agents that say `gzip` here
@@ -65,15 +66,20 @@ class Transport(httpx.BaseTransport):
         self._limits = limits or Limits()
         self._sandbox_url = sandbox_url
         self._observer: Observer = observer or Unobserved()
-        guard = Guard(allow, place(sandbox_url) if sandbox_url else None, resolve)
+        self._sandbox = place(sandbox_url) if sandbox_url else None
+        guard = Guard(allow, self._sandbox, resolve)
         tls = tls or httpx.create_ssl_context(trust_env=False)
         self._wire = _Wire(guard, self._limits, tls)
 
-    def client(self, auth: httpx.Auth | None = None) -> httpx.Client:
-        """A client for one account, or for calls without a token; closing it is optional."""
+    def client(
+        self, auth: httpx.Auth | None = None, *, only: Collection[str] | None = None
+    ) -> httpx.Client:
+        """A client for one account, or for calls without a token; closing it is optional. `only`:
+        the hosts that it reaches (see `Within`), where URLs come from payloads.
+        """
         limits = self._limits
         return httpx.Client(
-            transport=_Lent(self),
+            transport=_Lent(self, None if only is None else Within(only, self._sandbox)),
             auth=auth,
             timeout=httpx.Timeout(
                 connect=limits.connect_s,
@@ -144,10 +150,12 @@ class _Wire(httpx.HTTPTransport):
 class _Lent(httpx.BaseTransport):
     """The transport without the right to close it: one client's end is not the others'."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
+    def __init__(self, transport: Transport, within: Within | None) -> None:
+        self._transport, self._within = transport, within
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if self._within is not None:
+            self._within.check(request.url)
         return self._transport.handle_request(request)
 
 

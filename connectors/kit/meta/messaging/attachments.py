@@ -6,6 +6,7 @@ from msgspec import UNSET
 
 from connectors.kit.shape import attachment_id
 from contracts.content import Attachment
+from contracts.media import Media
 
 _Kind = Literal[
     "image", "video", "audio", "file", "sticker", "location", "share", "story", "template"
@@ -33,6 +34,10 @@ KINDS: Final[dict[str, _Kind]] = {
 }
 """An attachment's `type` → its kind; any other is `unknown` and keeps what came."""
 
+_KEPT: Final = frozenset({"image", "video", "audio", "file", "sticker"})
+"""Kinds whose bytes are fetched. Of a story mention only the URL may be kept, and what is shared
+(posts, reels) is somebody else's."""
+
 _SAID_BY_FIELDS: Final = {"url", "title"}
 
 
@@ -42,6 +47,13 @@ def attachments(
     """In the order of the message."""
     return tuple(
         _attachment(attachment_id(account, message_id, index), it) for index, it in enumerate(given)
+    )
+
+
+def media(found: tuple[Attachment, ...]) -> tuple[Media, ...]:
+    """What is to be fetched of `found`; what has no URL (`ephemeral`) cannot be."""
+    return tuple(
+        Media(attachment=one.id, place=one.url) for one in found if one.url and one.kind in _KEPT
     )
 
 

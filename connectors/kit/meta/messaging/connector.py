@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Final
 
 from msgspec import UNSET
 
+from connectors.kit.meta.media import PublicMedia
 from connectors.kit.meta.messaging.occasion import Occasion
 from connectors.kit.meta.messaging.reading import CHANGES, Known, Reader, Strange, id_of
 from connectors.kit.rawjson import whole
@@ -19,7 +20,7 @@ _TEST: Final = "0"
 """The id of the entry in the dashboard's tests, which name the account as recipient alone."""
 
 
-class MessagingConnector(Receives):
+class MessagingConnector(Receives, PublicMedia):
     """A connector adds its event table, and the reader of its updates' shape."""
 
     reader: ClassVar[Reader]

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from msgspec import UNSET, UnsetType
 
 from connectors.kit.meta.messaging import shapes
-from connectors.kit.meta.messaging.attachments import attachments
+from connectors.kit.meta.messaging.attachments import attachments, media
 from connectors.kit.meta.messaging.occasion import Occasion
 from connectors.kit.shape import (
     Id,
@@ -37,7 +37,7 @@ def message(on: Occasion, it: shapes.Message) -> Event:
         return echo(on, it)
     user = on.user
     data = content.MessageReceived(**on.by_contact(user), **_message(on, it))
-    return on.event(data, on.key(it.mid), user)
+    return on.event(data, on.key(it.mid), user, media(data.attachments))
 
 
 def echo(on: Occasion, it: shapes.Message) -> Event:
@@ -50,7 +50,7 @@ def echo(on: Occasion, it: shapes.Message) -> Event:
     data = content.MessageSent(
         **on.by_business(user), **_message(on, it), via=via, metadata=metadata
     )
-    return on.event(data, on.key(it.mid), user)
+    return on.event(data, on.key(it.mid), user, media(data.attachments))
 
 
 def edited(on: Occasion, it: shapes.Edit) -> Event:

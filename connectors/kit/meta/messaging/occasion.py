@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 from connectors.kit.shape import Id, Misshapen, moment
 from contracts import content
 from contracts.connector import Account, Event
+from contracts.media import Media
 
 
 class Occasion(msgspec.Struct, frozen=True):
@@ -74,5 +75,7 @@ class Occasion(msgspec.Struct, frozen=True):
         thread = self.account.conversation(f"post:{post}")
         return msgspec.structs.replace(thread, kind="comments")
 
-    def event(self, data: content.Content, key: str, user: str | None) -> Event:
-        return Event(content=data, key=key, at=self.at, contact=user)
+    def event(
+        self, data: content.Content, key: str, user: str | None, media: tuple[Media, ...] = ()
+    ) -> Event:
+        return Event(content=data, key=key, at=self.at, contact=user, media=media)
