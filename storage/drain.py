@@ -1,7 +1,8 @@
 """What a drain reads, and the one transaction in which it writes.
 
 The transaction's order is always the same, so that drains, syncs, replays, erasures and revocations
-cannot deadlock: fence, connections, deduplication keys (sorted), inbox, position lock, log, commit.
+cannot deadlock: fence, connections, sends, conversations, deduplication keys (each sorted), inbox,
+position lock, log, commit.
 """
 
 import os
@@ -25,7 +26,7 @@ from storage.schema import (
     unrouted,
 )
 from storage.signals import look_at
-from storage.turns import Append, Deferred, PutOff, StoredItem, Turn, Written
+from storage.turns import Append, Deferred, PutOff, StoredItem, Thread, Turn, Written
 
 
 class DrainStore:
@@ -115,6 +116,8 @@ class DrainStore:
                 turn.first(connection)
             look_at(connection, turn.named)
             wanted = self._guarded(connection, turn)
+            if wanted.threads:
+                self._sql.put_threads(connection, wanted.threads)
             fresh = self._fresh(connection, wanted.appends)
             self._move_items(connection, wanted)
             if fresh:
@@ -201,13 +204,22 @@ _OF_ROUTE: Final = (
 def _still_wanted(
     turn: Turn, live: Collection[str], erased: Mapping[tuple[str, bytes], int]
 ) -> Turn:
-    appends = [
-        a
-        for a in turn.appends
-        if a.connection in live
-        and (not erased or a.at_ms > erased.get((a.tenant, a.contact or b""), -1 << 62))
-    ]
-    return turn._replace(appends=appends, parks=[p for p in turn.parks if p.connection in live])
+    def wanted(row: Append | Thread) -> bool:
+        if row.connection not in live:
+            return False
+        return not erased or row.at_ms > erased.get((row.tenant, row.contact or b""), -1 << 62)
+
+    threads = {row.id: row for row in sorted(filter(wanted, turn.threads), key=_by_action)}
+    return turn._replace(
+        appends=[row for row in turn.appends if wanted(row)],
+        parks=[row for row in turn.parks if row.connection in live],
+        threads=[threads[id_] for id_ in sorted(threads)],
+    )
+
+
+def _by_action(row: Thread) -> int:
+    """Of rows of one conversation the last one stays: that of the latest action."""
+    return row.acted_at_ms
 
 
 _RESUME: Final = sa.delete(deferred).where(

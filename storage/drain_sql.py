@@ -8,7 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.database import driver_cursor
 from storage.schema import SEGMENT_BITS, connections, erased_contacts
-from storage.turns import Append
+from storage.turns import Append, Thread
 
 POSITION_LOCK: Final = 7_215_004
 """Advisory lock under which positions are assigned, so that they become visible in their order."""
@@ -35,6 +35,9 @@ class DrainSql(Protocol):
         self, connection: sa.Connection, contacts: Sequence[tuple[str, bytes]]
     ) -> Iterable[Any]:
         """Rows of tenant, contact and when it was erased; to be read after the trip."""
+
+    def put_threads(self, connection: sa.Connection, rows: Sequence[Thread]) -> None:
+        """`rows`, sorted by their ids, each once; one that is there gets the later time alone."""
 
     def claim_keys(
         self, connection: sa.Connection, keys: Sequence[Key], at_ms: int
@@ -76,6 +79,13 @@ class Postgresql:
     _ERASED: Final = """
         SELECT tenant, contact, erased_at_ms FROM erased_contacts
         JOIN unnest(%b::text[], %b::bytea[]) AS a(tenant, contact) USING (tenant, contact)
+    """
+    _THREADS: Final = """
+        INSERT INTO threads (id, tenant, connection, contact, acted_at_ms, sealed)
+        SELECT * FROM unnest(%b::text[], %b::text[], %b::text[], %b::bytea[], %b::bigint[],
+                             %b::bytea[])
+        ON CONFLICT (id) DO UPDATE SET acted_at_ms = excluded.acted_at_ms
+        WHERE threads.acted_at_ms < excluded.acted_at_ms
     """
     _CLAIM: Final = """
         INSERT INTO dedupe (day, hash, after, kept_at_ms)
@@ -121,6 +131,10 @@ class Postgresql:
         found: Iterable[Any] = driver_cursor(connection, binary=True).execute(self._ERASED, columns)
         return found
 
+    def put_threads(self, connection: sa.Connection, rows: Sequence[Thread]) -> None:
+        columns = [list(column) for column in zip(*map(_thread, rows), strict=True)]
+        driver_cursor(connection).execute(self._THREADS, columns)
+
     def claim_keys(
         self, connection: sa.Connection, keys: Sequence[Key], at_ms: int
     ) -> Collection[Key]:
@@ -154,6 +168,11 @@ class Sqlite:
         SELECT {_ITEM} FROM inbox i
         WHERE i.id >> {SEGMENT_BITS} = ? AND i.lane = ? AND i.id > ? ORDER BY i.id LIMIT ?
     """  # noqa: S608 - constants of this module
+    _THREADS: Final = (
+        "INSERT INTO threads (id, tenant, connection, contact, acted_at_ms, sealed)"
+        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+        " acted_at_ms = max(threads.acted_at_ms, excluded.acted_at_ms)"
+    )
     _CLAIM: Final = (
         "INSERT OR IGNORE INTO dedupe (day, hash, after, kept_at_ms) VALUES (?, ?, ?, ?)"
     )
@@ -192,6 +211,9 @@ class Sqlite:
         who = sa.tuple_(erased_contacts.c.tenant, erased_contacts.c.contact)
         return connection.execute(sa.select(erased_contacts).where(who.in_(contacts)))
 
+    def put_threads(self, connection: sa.Connection, rows: Sequence[Thread]) -> None:
+        driver_cursor(connection).executemany(self._THREADS, map(_thread, rows))
+
     def claim_keys(
         self, connection: sa.Connection, keys: Sequence[Key], at_ms: int
     ) -> Collection[Key]:
@@ -218,3 +240,7 @@ class Sqlite:
         self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]
     ) -> None:
         connection.execute(sqlite.insert(table).on_conflict_do_nothing(), rows)
+
+
+def _thread(row: Thread) -> tuple[str, str, str, bytes, int, bytes]:
+    return row.id, row.tenant, row.connection, row.contact, row.acted_at_ms, row.sealed

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.database import Database, now_ms
 from storage.schema import connections, erased_contacts, grants, messages, parked
+from storage.sending_schema import threads
 
 
 class Erasing:
@@ -46,6 +47,7 @@ class Erasing:
         with self._database.write() as connection:
             self._hold_off(connection, tenant)
             connection.execute(mark)
+            _forget(connection, threads.c.contact == contact, tenant)
             end = _end(connection)
         return self._blank(sa.and_(messages.c.tenant == tenant, messages.c.contact == contact), end)
 
@@ -62,6 +64,7 @@ class Erasing:
             )
             connection.execute(sa.delete(parked).where(parked.c.tenant == tenant))
             emptied = {"sealed": b"", "version": grants.c.version + 1}
+            _forget(connection, sa.true(), tenant)
             connection.execute(sa.update(grants).where(grants.c.tenant == tenant).values(emptied))
             end = _end(connection)
         return self._blank(messages.c.tenant == tenant, end)
@@ -89,6 +92,11 @@ class Erasing:
         with self._database.write() as connection:
             rows: sa.CursorResult[Any] = connection.execute(statement)
             return rows.rowcount
+
+
+def _forget(connection: sa.Connection, whom: sa.ColumnElement[bool], tenant: str) -> None:
+    """With whom the tenant's conversations were."""
+    connection.execute(sa.delete(threads).where(threads.c.tenant == tenant, whom))
 
 
 def _end(connection: sa.Connection) -> int:

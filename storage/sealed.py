@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from storage.connecting_schema import connect_sessions
 from storage.message_id import seal_id
 from storage.schema import connections, grants, messages, parked
+from storage.sending_schema import sends, threads
 
 
 class Sealed(NamedTuple):
@@ -39,6 +40,8 @@ SEALED: Final = (
     Sealed(connections, "connection", ("id",), str.encode),
     Sealed(grants, "token", ("id",), str.encode),
     Sealed(connect_sessions, "connect-session", ("id",), str.encode),
+    Sealed(threads, "thread", ("id",), str.encode),
+    Sealed(sends, "send", ("id",), str.encode),
 )
 """A new sealed column is one line here."""
 

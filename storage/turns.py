@@ -39,6 +39,20 @@ class Append(NamedTuple):
     sealed: bytes
 
 
+class Thread(NamedTuple):
+    """A conversation with one contact, and about when the contact last acted (0: not known).
+    `at_ms`: the time of the event that told of it; `contact` as in `Append`.
+    """
+
+    id: str
+    tenant: str
+    connection: str
+    contact: bytes
+    acted_at_ms: int
+    at_ms: int
+    sealed: bytes
+
+
 class Park(NamedTuple):
     """An item whose content cannot be read for one connection, sealed for its tenant."""
 
@@ -93,6 +107,7 @@ class Turn(NamedTuple):
     release: bool = False
     appends: Sequence[Append] = ()
     parks: Sequence[Park] = ()
+    threads: Sequence[Thread] = ()
     defer: Sequence[Deferred] = ()
     resume: Sequence[Deferred] = ()
     strand: Sequence[Unrouted] = ()

@@ -2,6 +2,7 @@
 
 from contracts.errors import Misconfigured
 from contracts.settings import Settings
+from token_vault.conversations import contact_hash, conversation_id, sent_hash
 from token_vault.kek import SETTING, check_uri, load_kek
 from token_vault.keks import Kek, Keks
 from token_vault.kept import Kept, open_kept, seal_kept
@@ -40,6 +41,8 @@ __all__ = [
     "TenantKeys",
     "Vault",
     "Wrapping",
+    "contact_hash",
+    "conversation_id",
     "load_kek",
     "named_by",
     "open_from_escrow",
@@ -51,6 +54,7 @@ __all__ = [
     "seal_for_escrow",
     "seal_kept",
     "seal_tokens",
+    "sent_hash",
     "token_names",
     "user_names",
 ]

@@ -28,6 +28,8 @@ class Purpose(StrEnum):
     TOKEN = "token"  # noqa: S105 - the name of a purpose
     CONNECTION = "connection"
     CONNECT_SESSION = "connect-session"
+    THREAD = "thread"
+    SEND = "send"
     RAW = "raw"
 
 

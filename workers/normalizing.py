@@ -1,6 +1,5 @@
 """From an opened item and a connection to sealed messages, ready to be logged."""
 
-from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
@@ -17,8 +16,9 @@ from contracts.messages import PREFIX, Message, data_schema, encode, timestamp
 from storage import message_id
 from storage.connections import Connection
 from storage.deliveries import park_id
-from storage.turns import Append, Park
-from token_vault import Purpose, TenantKeys, Vault
+from storage.turns import Append, Park, Thread
+from token_vault import Purpose, TenantKeys, Vault, contact_hash, conversation_id
+from workers.acquainting import Acquainting
 
 log = structlog.get_logger()
 
@@ -28,10 +28,13 @@ _KNOWN_ACCOUNTS: Final = 10_000
 
 
 class Outcome(NamedTuple):
-    """What an item became for one connection: messages, and how it failed where it did."""
+    """What an item became for one connection: messages, how it failed where it did, and with whom
+    it has conversations.
+    """
 
     appends: list[Append]
     unreadable: list[Unreadable]
+    threads: list[Thread]
 
 
 def account_details(connection: Connection, keys: TenantKeys) -> AccountDetails:
@@ -48,6 +51,7 @@ class Normalizer:
         self._schemas: dict[type[Content], str] = {}
         self._public_url = public_url
         self._accounts: OrderedDict[str, str] = OrderedDict()
+        self.acquainting = Acquainting()
 
     def normalize(
         self,
@@ -65,7 +69,7 @@ class Normalizer:
         """
         keys = self._vault.tenant(connection.tenant)
         account = self._account(connection, keys)
-        outcome = Outcome([], [])
+        outcome = Outcome([], [], [])
         try:
             for event in connector.normalize(item, self._context(connection, account, keys)):
                 if not _is_chosen(connector.feature_of(event), connection):
@@ -73,9 +77,13 @@ class Normalizer:
                 if isinstance(event, Unreadable):
                     outcome.unreadable.append(event)
                 else:
-                    outcome.appends.append(
-                        self.append(event, received_at_ms, connector.channel, connection, late=late)
+                    append = self.append(
+                        event, received_at_ms, connector.channel, connection, late=late
                     )
+                    outcome.appends.append(append)
+                    at_ms = min(append.at_ms, received_at_ms)
+                    if (thread := self._met(event, at_ms, connection, keys)) is not None:
+                        outcome.threads.append(thread)
         except (GatewayError, MemoryError):
             raise
         # a connector's mistake must not stop the lane: it parks the item
@@ -83,6 +91,12 @@ class Normalizer:
             log.error("normalize.failed", provider=connection.provider, error=type(error).__name__)
             outcome.unreadable.append(Unreadable("item", type(error).__name__))
         return outcome
+
+    def _met(
+        self, event: Event, at_ms: int, connection: Connection, keys: TenantKeys
+    ) -> Thread | None:
+        account = self._account(connection, keys)
+        return self.acquainting.met(event, at_ms, connection.id, connection.provider, account, keys)
 
     def append(
         self,
@@ -181,8 +195,7 @@ class _Conversations:
         self._keys, self._provider, self._account = keys, provider, account
 
     def __call__(self, thread: str) -> Conversation:
-        digest = self._keys.hash("conversation", self._provider, self._account, thread)
-        return Conversation(f"cnv_{urlsafe_b64encode(digest)[:22].decode()}")
+        return Conversation(conversation_id(self._keys, self._provider, self._account, thread))
 
 
 def _is_chosen(feature: str | None, connection: Connection) -> bool:
@@ -201,11 +214,6 @@ def event_day(at_ms: int, received_at_ms: int) -> int:
     """
     day = at_ms // _DAY_MS
     return day if day <= received_at_ms // _DAY_MS + _FUTURE_DAYS else 0
-
-
-def contact_hash(keys: TenantKeys, provider: str, contact: str | None) -> bytes | None:
-    """How a data subject is known to the log: by provider and id there, never in clear."""
-    return keys.hash("contact", provider, contact) if contact else None
 
 
 def utc(at_ms: int) -> datetime:

@@ -10,7 +10,7 @@ from contracts.causes import SILENCE
 from contracts.connector import Item, Receives
 from contracts.errors import KeyDestroyed
 from storage.connections import Connection, Connections
-from storage.turns import RECEIVING, Append, Park, StoredItem, Unrouted
+from storage.turns import RECEIVING, Append, Park, StoredItem, Thread, Unrouted
 from workers.consents import Consents, Named
 from workers.hearing import Hearing
 from workers.normalizing import Normalizer
@@ -30,7 +30,7 @@ class Opened(NamedTuple):
 
 class Routed(NamedTuple):
     """What items became: messages, items parked for a connection, items that nobody takes yet,
-    people whose consent changed.
+    people whose consent changed, conversations.
 
     The names are those of a `Turn`.
     """
@@ -39,6 +39,7 @@ class Routed(NamedTuple):
     parks: list[Park]
     strand: list[Unrouted]
     named: list[Named]
+    threads: list[Thread]
 
 
 class _Addressed(NamedTuple):
@@ -67,17 +68,22 @@ class Router:
         self._normalizer = normalizer
         self._connectors = connectors
 
+    def wrote(self, routed: Routed) -> None:
+        """What became of `routed` was committed."""
+        self._normalizer.acquainting.wrote(routed.threads)
+
     def route(self, work: Sequence[Opened], *, late: bool = False) -> Routed:
         """Normalise `work` for every connection that may have it; what cannot be read is parked
         for it. Raises `Unavailable`.
         """
-        routed = Routed([], [], [], [])
+        routed = Routed([], [], [], [], [])
         for one in self._addressed(work, routed):
             with _unless_shredded(one.connection):
                 outcome = self._normalizer.normalize(
                     one.item, one.stored.received_at_ms, one.connector, one.connection, late=late
                 )
                 routed.appends.extend(outcome.appends)
+                routed.threads.extend(outcome.threads)
                 if outcome.unreadable:
                     detail = "; ".join(f"{x.kind}: {x.error}" for x in outcome.unreadable)
                     routed.parks.append(self._park(one, "unreadable", detail))
@@ -85,7 +91,7 @@ class Router:
 
     def park(self, work: Sequence[Opened], reason: str) -> Routed:
         """Park `work` for every connection that may have it, unread. Raises `Unavailable`."""
-        routed = Routed([], [], [], [])
+        routed = Routed([], [], [], [], [])
         for one in self._addressed(work, routed):
             with _unless_shredded(one.connection):
                 routed.parks.append(self._park(one, reason, ""))

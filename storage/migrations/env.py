@@ -2,7 +2,8 @@
 
 from alembic import context
 
-import storage.connecting_schema  # noqa: F401 - its tables belong to the metadata
+import storage.connecting_schema
+import storage.sending_schema  # noqa: F401 - tables of these belong to the metadata
 from storage.schema import metadata
 
 connection = context.config.attributes["connection"]

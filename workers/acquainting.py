@@ -1,0 +1,102 @@
+"""Keeps for each conversation whom it is with, and about when they last acted: what sending needs.
+
+A row is written in the drain's own transaction, and only when it says something new: a worker
+remembers what it wrote, so that a conversation costs one row in `STEP_MS` at most.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from contracts import content
+from contracts.connector import Event
+from contracts.content import Content, Conversation
+from storage.turns import Thread
+from token_vault import Purpose, TenantKeys, conversation_id
+
+STEP_MS: Final = 300_000
+"""What is kept of the last action may be so much older than it."""
+MOST_KNOWN: Final = 100_000
+"""Conversations that a worker remembers; then it begins anew."""
+
+ACTIONS: Final[frozenset[type[Content]]] = frozenset(
+    {
+        content.MessageReceived,
+        content.PostbackReceived,
+        content.MessageReaction,
+        content.ReferralReceived,
+        content.OptinChanged,
+        content.OrderReceived,
+        content.CommentCreated,
+    }
+)
+"""Types by which a contact opens the time in which one may write to them."""
+
+
+class Contact(msgspec.Struct, frozen=True):
+    """The plain content of a thread's `sealed`: the contact's id at the provider."""
+
+    id: str
+
+
+class Acquainting:
+    """What one worker knows of conversations. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+
+    def met(
+        self,
+        event: Event,
+        at_ms: int,
+        connection: str,
+        provider: str,
+        account: str,
+        keys: TenantKeys,
+    ) -> Thread | None:
+        """The row to write for `event`, which happened `at_ms`; None when there is nothing new, and
+        where nobody, or more than one, is spoken to.
+        """
+        if event.contact is None:
+            return None
+        id_ = self._conversation(event, provider, account, keys)
+        if id_ is None:
+            return None
+        acted_at_ms = at_ms if _is_action(event.content) else 0
+        known = self._known.get(id_)
+        if known is not None and acted_at_ms < known + STEP_MS:
+            return None
+        plain = msgspec.json.encode(Contact(event.contact))
+        hashed = keys.hash("contact", provider, event.contact)
+        sealed = keys.seal(Purpose.THREAD, id_.encode(), plain)
+        return Thread(id_, keys.tenant, connection, hashed, acted_at_ms, at_ms, sealed)
+
+    def wrote(self, threads: Iterable[Thread]) -> None:
+        """These rows were committed."""
+        if len(self._known) > MOST_KNOWN:
+            self._known.clear()
+        for thread in threads:
+            self._known[thread.id] = max(thread.acted_at_ms, self._known.get(thread.id, 0))
+
+    def _conversation(
+        self, event: Event, provider: str, account: str, keys: TenantKeys
+    ) -> str | None:
+        """Of the contact: who comments may be written to, in a conversation of their own."""
+        said = getattr(event.content, "conversation", None)
+        if isinstance(event.content, content.CommentCreated):
+            return conversation_id(keys, provider, account, event.contact or "")
+        return said.id if isinstance(said, Conversation) and said.kind == "direct" else None
+
+
+def open_contact(keys: TenantKeys, id_: str, sealed: bytes) -> str:
+    """The contact's id at the provider, of a thread's row. Raises `VaultError`."""
+    plain = keys.open(Purpose.THREAD, id_.encode(), sealed)
+    return msgspec.json.decode(plain, type=Contact).id
+
+
+def _is_action(said: Content) -> bool:
+    if type(said) not in ACTIONS:
+        return False
+    sender = getattr(said, "sender", None)
+    return isinstance(sender, content.Participant) and sender.role == "contact"
