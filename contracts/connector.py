@@ -114,14 +114,24 @@ class Unreadable(msgspec.Struct, frozen=True):
     error: str
 
 
+class Ignored(msgspec.Struct, frozen=True):
+    """A happening of a kind that we know and pass over, as the provider's page in the docs says:
+    counted by `kind`, and nothing else. What is new is not that, but `provider.unrecognized`.
+    """
+
+    kind: str
+
+
 class Feature(msgspec.Struct, frozen=True):
     """What a tenant can ask for, and the provider's scopes that it needs. `brings`: message types
-    that go to those alone who chose it.
+    that go to those alone who chose it. Not `usual`: nobody has it who did not name it, since the
+    provider reviews its scopes apart, and refuses dialogs of apps that it has not allowed them.
     """
 
     name: str
     scopes: tuple[str, ...]
     brings: tuple[type[Content], ...] = ()
+    usual: bool = True
 
 
 FOR_ALL: Final[tuple[type[Content], ...]] = (AccountNotice, ProviderUnrecognized)
@@ -146,6 +156,11 @@ class Connector(ABC):
         """`settings`: the struct that the registry line names."""
         self.settings = settings
 
+    @classmethod
+    def usual_features(cls) -> list[str]:
+        """Names of those that are meant where nobody names any."""
+        return [feature.name for feature in cls.features if feature.usual]
+
     def findings(self, today: date) -> tuple[str, ...]:
         """What an operator should mend in this provider's settings, for `gateway check`."""
         return ()
@@ -169,11 +184,11 @@ class Receives(Connector):
         return next((one.name for one in self.features if kind in one.brings), None)
 
     @abstractmethod
-    def normalize(self, item: Item, account: Account) -> Iterator[Event | Unreadable]:
+    def normalize(self, item: Item, account: Account) -> Iterator[Event | Unreadable | Ignored]:
         """Events of `item` in the provider's order. Pure, and raises nothing.
 
         A kind that is new becomes `provider.unrecognized`, one that cannot be read becomes
-        `Unreadable`: neither hides a neighbour.
+        `Unreadable`, one that is passed over on purpose `Ignored`: none hides a neighbour.
         """
 
 

@@ -202,7 +202,9 @@ class Retryable(ProviderError):
 
 
 class Throttled(Retryable):
-    """A rate limit; `scope` names what it closes (an asset id, or `app`)."""
+    """A rate limit; `scope` names what it closes: an asset's id, `app`, or `pair`, which is one
+    account and one person.
+    """
 
     reason = "throttled"
 

@@ -89,7 +89,12 @@ class Parts:
         leases = Leases(self.database, seconds=settings.lease_seconds)
         store = DrainStore(self.database)
         known = Connections(self.database)
-        normalizer = Normalizer(self.vault, settings.public_url)
+        ignored = self.metrics.ignored
+        normalizer = Normalizer(
+            self.vault,
+            settings.public_url,
+            lambda provider, kind: ignored.labels(provider, kind).inc(),
+        )
         self.rows = DueRows(self.database)
         self._activity = ActivityStore(self.database)
         self.hearing = Hearing(

@@ -237,5 +237,6 @@ def _lacking(
 
 
 def _working(connector: Connector, chosen: Collection[str], lacking: Collection[str]) -> list[str]:
+    wanted = chosen or connector.usual_features()
     names = [feature.name for feature in connector.features]
-    return [name for name in names if (not chosen or name in chosen) and name not in lacking]
+    return [name for name in names if name in wanted and name not in lacking]

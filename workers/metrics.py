@@ -42,6 +42,12 @@ class Metrics:
             ["provider"],
             registry=registry,
         )
+        self.ignored = Counter(
+            "gateway_happenings_ignored",
+            "Happenings of kinds that are passed over on purpose, by provider and kind",
+            ["provider", "kind"],
+            registry=registry,
+        )
         self.lag = Histogram(
             "gateway_due_lag_seconds",
             "From when a row was due until its job began, by kind",

@@ -1,6 +1,7 @@
 """From an opened item and a connection to sealed messages, ready to be logged."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -9,7 +10,7 @@ import structlog
 from msgspec import UNSET
 
 from contracts.connection import AccountDetails, decode_details
-from contracts.connector import Account, Event, Item, Receives, Unreadable
+from contracts.connector import Account, Event, Ignored, Item, Receives, Unreadable
 from contracts.content import Content, Conversation
 from contracts.errors import GatewayError
 from contracts.messages import PREFIX, Message, data_schema, encode, timestamp
@@ -46,8 +47,14 @@ def account_details(connection: Connection, keys: TenantKeys) -> AccountDetails:
 class Normalizer:
     """Turns items into messages of one deployment. Safe to share between threads."""
 
-    def __init__(self, vault: Vault, public_url: str) -> None:
-        self._vault = vault
+    def __init__(
+        self,
+        vault: Vault,
+        public_url: str,
+        ignored: Callable[[str, str], None] = lambda provider, kind: None,
+    ) -> None:
+        """`ignored` hears of each happening that is passed over: provider and kind."""
+        self._vault, self._ignored = vault, ignored
         self._schemas: dict[type[Content], str] = {}
         self._public_url = public_url
         self._accounts: OrderedDict[str, str] = OrderedDict()
@@ -72,6 +79,9 @@ class Normalizer:
         outcome = Outcome([], [], [])
         try:
             for event in connector.normalize(item, self._context(connection, account, keys)):
+                if isinstance(event, Ignored):
+                    self._ignored(connector.name, event.kind)
+                    continue
                 if not _is_chosen(connector.feature_of(event), connection):
                     continue
                 if isinstance(event, Unreadable):

@@ -1,11 +1,11 @@
-"""Facebook Pages: Messenger conversations of a Page, and comments under its posts."""
+"""Facebook Pages: Messenger conversations of a Page, comments under its posts, and its leads."""
 
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, ClassVar, Final
 
 from connectors.facebook.accounts import FIELDS, Pages
-from connectors.facebook.comments import KIND, Comment
+from connectors.facebook.changes import CHANGES
 from connectors.facebook.events import EVENTS
 from connectors.facebook.sending import PageSends
 from connectors.facebook.shapes import Update
@@ -48,12 +48,23 @@ class Facebook(MessagingConnector, Pages, PageSends):
             "comments", (*_TO_LIST, "pages_manage_metadata", "pages_read_user_content"), _COMMENTS
         ),
         Feature("comment_replies", (*_TO_LIST, "pages_manage_engagement")),
+        Feature(
+            "leads",
+            (*_TO_LIST, "pages_manage_metadata", "leads_retrieval"),
+            (content.LeadCreated,),
+            usual=False,
+        ),
     )
     events: ClassVar[Mapping[str, Any]] = EVENTS
-    emits: ClassVar[tuple[type[content.Content], ...]] = (*_TALK, *_COMMENTS, *FOR_ALL)
+    emits: ClassVar[tuple[type[content.Content], ...]] = (
+        *_TALK,
+        *_COMMENTS,
+        content.LeadCreated,
+        *FOR_ALL,
+    )
     fields: ClassVar[Mapping[str, frozenset[str]]] = FIELDS
 
-    reader: ClassVar[Reader] = Reader(Update, EVENTS, changes={KIND: Comment})
+    reader: ClassVar[Reader] = Reader(Update, EVENTS, changes=CHANGES)
 
     def __init__(self, settings: MetaSettings) -> None:
         super().__init__(settings)

@@ -34,7 +34,8 @@ FIELDS: Final[Mapping[str, frozenset[str]]] = {
             "standby",
         }
     ),
-    "comments": frozenset({"feed"}),
+    "comments": frozenset({"feed", "mention"}),
+    "leads": frozenset({"leadgen"}),
 }
 """Feature → the webhook fields of a Page that it needs. Instagram's names for some of the same
 (`messaging_seen`, `message_edit`) are refused here."""

@@ -42,7 +42,7 @@ class Comment(msgspec.Struct, rename={"author": "from"}):
     post: Post | None = None
 
 
-_BY_VERB: Final[
+BY_VERB: Final[
     Mapping[
         str,
         type[content.CommentCreated] | type[content.CommentEdited] | type[content.CommentDeleted],
@@ -55,10 +55,11 @@ _BY_VERB: Final[
     "remove": content.CommentDeleted,
     "hide": content.CommentDeleted,
 }
+"""What happened to a comment; hidden ones may be shown again."""
 
 
 def comment(on: Occasion, it: Comment) -> Event:
-    made = _BY_VERB.get(it.verb)
+    made = BY_VERB.get(it.verb)
     if made is None:
         raise Misshapen("verb is none of those that we know")
     comment_id, post_id = named(it.comment_id, "comment_id"), named(it.post_id, "post_id")

@@ -5,12 +5,13 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from connectors.facebook import comments, shapes
+from connectors.facebook import changes, comments, shapes
 from connectors.kit.meta.messaging import events
 from connectors.kit.meta.messaging.occasion import Occasion
+from connectors.kit.meta.messaging.reading import CHANGED_FIELDS
 from connectors.kit.shape import digest, given, milliseconds, moment, text_of
 from contracts import content
-from contracts.connector import Event
+from contracts.connector import Event, Ignored
 from contracts.messages import timestamp
 
 
@@ -72,7 +73,7 @@ def order(on: Occasion, it: dict[str, Any]) -> Event:
     return on.event(data, on.key(user, on.ms, digest(msgspec.json.encode(it))), user)
 
 
-EVENTS: Final[Mapping[str, Callable[[Occasion, Any], Event]]] = {
+EVENTS: Final[Mapping[str, Callable[[Occasion, Any], Event | Ignored]]] = {
     "message": events.message,
     "message_edit": events.edited,
     "delivery": delivered,
@@ -91,5 +92,9 @@ EVENTS: Final[Mapping[str, Callable[[Occasion, Any], Event]]] = {
     "response_feedback": response_feedback,
     "order": order,
     "template": template,
+    "leadgen": changes.lead,
+    "mention": changes.mention,
+    **dict.fromkeys(changes.PASSED_OVER, changes.passed_over),
+    CHANGED_FIELDS: events.changed_fields,
 }
-"""The key of an update that says what it is → what it means."""
+"""The key of an update, or the field of a change, that says what it is → what it means."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 from connectors.instagram import shapes
 from connectors.kit.meta.messaging import events
 from connectors.kit.meta.messaging.occasion import Occasion
+from connectors.kit.meta.messaging.reading import CHANGED_FIELDS
 from connectors.kit.shape import given, named, text_of
 from contracts import content
 from contracts.connector import Event
@@ -78,6 +79,7 @@ EVENTS: Final[Mapping[str, Callable[[Occasion, Any], Event]]] = {
     "comments": comment,
     "live_comments": comment,
     "mentions": mention,
+    CHANGED_FIELDS: events.changed_fields,
 }
 """The key of an update, or the field of a change, that says what it is → what it means."""
 

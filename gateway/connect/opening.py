@@ -39,7 +39,7 @@ class Opening:
     def of_provider(
         self, token: str, tenant: str, provider: str, features: Collection[str] | None
     ) -> Session:
-        """For accounts that are to be picked; `features` None: all of the provider's.
+        """For accounts that are to be picked; `features` None: the provider's usual ones.
 
         Raises `InvalidInput` for what this gateway does not offer.
         """
@@ -50,7 +50,7 @@ class Opening:
         names = [feature.name for feature in connector.features]
         if features is not None and (not features or not set(features) <= set(names)):
             raise InvalidInput(f"features: some of {', '.join(names)}")
-        return _session(token, tenant, connector, names if features is None else features)
+        return _session(token, tenant, connector, features or connector.usual_features())
 
     def of_link(self, token: str, link: str) -> Session:
         """For what the connection of a reconnect link lacks.
@@ -73,7 +73,7 @@ class Opening:
         connector = self.offers().get(connection.provider)
         if connector is None or connection.status in ENDED:
             raise NotFound(f"connection {connection.id} cannot be consented to again")
-        every = connection.features or [feature.name for feature in connector.features]
+        every = connection.features or connector.usual_features()
         lacks = connection.missing if connection.status != "needs_reauth" else ()
         session = _session(token, connection.tenant, connector, lacks or every)
         (opened,) = self._connecting.open([connection])

@@ -14,6 +14,7 @@ from contracts.connector import (
     Delivery,
     Endpoint,
     Event,
+    Ignored,
     Item,
     Provider,
     Receives,
@@ -50,7 +51,7 @@ ACCOUNT = Account(id="con_1", conversation=lambda thread: Conversation(id=f"cnv_
 STRANGE = "unrecognized"
 """What fixtures of kinds outside of the event table are called."""
 
-Result = Event | Unreadable
+Result = Event | Unreadable | Ignored
 
 
 class Unsigned(Endpoint):
@@ -108,6 +109,8 @@ class Bench:
     def _told(self, result: Result) -> Any:
         if isinstance(result, Unreadable):
             return {"unreadable": result.kind}
+        if isinstance(result, Ignored):
+            return {"ignored": result.kind}
         return {
             "type": result.content.type,
             "key": result.key,
@@ -136,7 +139,9 @@ class Bench:
     def check(self, results: list[Result]) -> None:
         """Every result can be written, read and told apart; errors hold no content."""
         for result in results:
-            if isinstance(result, Unreadable):
+            if isinstance(result, Ignored):
+                assert result.kind in self.connector.events
+            elif isinstance(result, Unreadable):
                 assert result.kind
                 assert result.error
             else:

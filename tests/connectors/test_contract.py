@@ -15,7 +15,7 @@ from connectors.kit.meta.endpoint import MetaEndpoint
 from connectors.kit.meta.settings import MetaSettings
 from connectors.registry import PROVIDERS
 from contracts import content
-from contracts.connector import Account, Event, Item, Provider, Receives, Unreadable
+from contracts.connector import Account, Event, Ignored, Item, Provider, Receives, Unreadable
 from contracts.messages import TYPES, Content, decode, encode
 from tests.connectors.samples import (
     BENCHES,
@@ -144,14 +144,14 @@ class TestTheseTests:
         class Boastful(Facebook):
             emits: ClassVar[tuple[type[Content], ...]] = (
                 *(kind for kind in Facebook.emits if kind is not content.MessageRead),
-                content.LeadCreated,
+                content.CalendarChanged,
             )
 
         bench = Bench(Provider(connector=Boastful, settings=MetaSettings, endpoint=MetaEndpoint))
         assert set(faults(bench, folder)) == {
             "message.read: emitted, but not declared",
-            "lead.created: declared, but no fixture shows it",
-            "lead.created: not of exactly one feature, nor for all",
+            "calendar.changed: declared, but no fixture shows it",
+            "calendar.changed: not of exactly one feature, nor for all",
             "message.read: brought by a feature, but not declared",
         }
 
@@ -159,7 +159,9 @@ class TestTheseTests:
         class Forgetful(Facebook):
             count = 0
 
-            def normalize(self, item: Item, account: Account) -> Iterator[Event | Unreadable]:
+            def normalize(
+                self, item: Item, account: Account
+            ) -> Iterator[Event | Unreadable | Ignored]:
                 for result in super().normalize(item, account):
                     Forgetful.count += 1
                     yield (

@@ -19,6 +19,7 @@ from connectors.kit.transport.transport import Limits
 from connectors.registry import LOGINS, PROVIDERS
 from contracts.settings import Settings
 from gateway.cli.commands import app
+from scripts import error_table
 from scripts.connector_table import filled
 
 ROOT: Final = Path(__file__).parents[2]
@@ -162,6 +163,11 @@ def test_make_targets_exist(path: Path) -> None:
 
 
 # -- tables that are made from the code ---------------------------------------------------------
+
+
+def test_the_table_of_metas_errors_is_the_codes() -> None:
+    text = error_table.PAGE.read_text(encoding="utf-8")
+    assert error_table.filled(text) == text, "scripts/error_table.py --write"
 
 
 def test_the_connector_table_is_the_registrys() -> None:

@@ -18,7 +18,7 @@ from contracts.tokens import Secret
 from tests.rig import ENVIRON
 
 FIELDS: Final = frozenset({"messages", "messaging_postbacks"})
-_MESSAGES, _COMMENTS = Facebook.features
+_MESSAGES, _COMMENTS = Facebook.features[:2]
 SCOPES: Final = frozenset({"pages_messaging", "pages_manage_metadata"})
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from contracts.connector import Account, Item, Receives
+from contracts.connector import Account, Event, Item, Receives, Unreadable
 from contracts.messages import Conversation
 from storage.connections import Connection
 from storage.database import now_ms
@@ -51,7 +51,7 @@ EVERYBODY = {"both", "talk", "posts", "hand"}
     [
         (text("10", "7", "hello"), "message.received", {"both", "talk", "hand"}),
         (change(COMMENT), "comment.created", {"both", "posts", "hand"}),
-        (change({"item": "post"}), "provider.unrecognized", {"both", "posts", "hand"}),
+        (change({"item": "album"}), "provider.unrecognized", {"both", "posts", "hand"}),
         (change({"a": 1}, "messages_new"), "provider.unrecognized", EVERYBODY),
     ],
 )
@@ -84,4 +84,22 @@ def test_what_instagram_switches_on_beside_belongs_to_its_feature(
     entry = json.dumps({"id": "10", "time": SECONDS} | dict(update)).encode()
     account = Account("10", Conversation)
     (found,) = connector.normalize(Item("instagram", "10", entry), account)
+    assert isinstance(found, Event | Unreadable)
     assert connector.feature_of(found) == feature
+
+
+def test_what_is_passed_over_is_counted_and_nothing_else(rig: Rig) -> None:
+    rig.connect("acme", "10")
+    rig.drain(rig.put(change({"item": "like", "verb": "add"}), change(COMMENT)))
+    assert [m.type for m in rig.messages()] == ["cleverbox.comment.created"]
+    labels = {"provider": "facebook", "kind": "feed.like"}
+    counted = rig.parts.metrics.registry.get_sample_value(
+        "gateway_happenings_ignored_total", labels
+    )
+    assert counted == 1
+
+
+def test_a_feature_that_is_reviewed_apart_is_nobodys_who_did_not_name_it() -> None:
+    facebook = BENCHES["facebook"].connector
+    assert "leads" in {feature.name for feature in facebook.features}
+    assert "leads" not in facebook.usual_features()

@@ -28,8 +28,14 @@ COOL_DOWN_S: Final = 86_400.0
 """How long an asset rests after Meta blocked it for what it did. Meta names no time."""
 
 
+PAIR: Final = "pair"
+"""What a limit is on that is between one number and one person: nobody else waits for it."""
+
+
 class Verdict(NamedTuple):
-    """`closes`: what a limit is on, `app` or `asset`. `rest_s`: at least so long, in seconds."""
+    """`closes`: what a limit is on, `app`, `asset` or `pair`. `rest_s`: at least so long, in
+    seconds.
+    """
 
     kind: type[ProviderError]
     words: str
@@ -78,12 +84,13 @@ BY_CODE: Final[Mapping[int, Verdict]] = {
     613: _LIMITED,
     80001: _LIMITED,
     80002: _LIMITED,
+    80005: _LIMITED,
     80006: _LIMITED,
     80007: _LIMITED,
     80008: _LIMITED,
-    130429: _LIMITED,
-    131048: _LIMITED,
-    131056: _LIMITED,
+    130429: Verdict(Throttled, "too many messages at once", ASSET, 5.0),
+    131048: Verdict(Throttled, "limited, since people took messages for spam"),
+    131056: Verdict(Throttled, "too many messages to this person", PAIR),
     368: Verdict(Throttled, "blocked for breaking Meta's rules", ASSET, COOL_DOWN_S),
     1: _TEMPORARY,
     2: _TEMPORARY,
@@ -104,7 +111,10 @@ BY_CODE: Final[Mapping[int, Verdict]] = {
     131047: _WINDOW,
     131049: Verdict(Permanent, "not delivered, and not to be tried again"),
     131050: Verdict(Permanent, "the person does not want these messages"),
+    131051: Verdict(Permanent, "a kind of message that is not supported"),
+    133016: Verdict(Permanent, "the number was registered too often within 72 hours"),
 }
+"""The code alone, where no subcode says more."""
 
 _OPERATOR: Final = "the app is refused, see META_APP_ID and META_APP_SECRET"
 
@@ -115,10 +125,11 @@ BY_CODE_OF_EXCHANGE: Final[Mapping[int, Verdict]] = {
 }
 """What differs where a code is exchanged for a token. `1` is what a wrong secret gets."""
 
-_RANGES: Final = (
+RANGES: Final = (
     (range(200, 300), Verdict(PermissionMissing, "a permission is missing")),
     (range(132000, 133000), Verdict(Permanent, "the template does not fit")),
 )
+"""Codes that mean the same, where no table has them."""
 
 _TRACE: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
@@ -153,10 +164,12 @@ def verdict(error: GraphError) -> Verdict | None:
     """What `error` means; None when no table has it."""
     code, subcode = error.code or 0, error.subcode or 0
     found = (
-        BY_SUBCODE.get((code, subcode)) or BY_LONG_SUBCODE.get(subcode) or BY_CODE.get(code) or None
+        BY_SUBCODE.get((code, subcode))
+        or BY_LONG_SUBCODE.get(subcode)
+        or BY_LONG_SUBCODE.get(code)  # some calls have it in the code's place
+        or BY_CODE.get(code)
+        or next((meant for codes, meant in RANGES if code in codes), None)
     )
-    if found is None:
-        found = next((meant for codes, meant in _RANGES if code in codes), None)
     return found or (_TEMPORARY if error.is_transient else None)
 
 
@@ -171,7 +184,7 @@ def refusal(answer: Answer, account: str) -> ProviderError:
     text = f"{answer.host}: {error.name}, {meant.words}{_trace(error)}"
     if meant.kind is Throttled:
         after_s = max(regain_s(answer.headers) or 0, meant.rest_s or 0) or None
-        scope = APP if meant.closes == APP else account
+        scope = account if meant.closes == ASSET else meant.closes
         return Throttled(text, scope=scope, after_s=after_s, code=error.name)
     if meant.kind is Retryable:
         return unclear(text, repeatable=answer.repeatable, code=error.name)

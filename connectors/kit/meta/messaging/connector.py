@@ -11,7 +11,7 @@ from connectors.kit.meta.messaging.reading import CHANGES, Known, Reader, Strang
 from connectors.kit.rawjson import whole
 from connectors.kit.shape import Misshapen, Number, digest, milliseconds, moment
 from contracts import content
-from contracts.connector import Account, Event, Item, Receives, Unreadable
+from contracts.connector import Account, Event, Ignored, Item, Receives, Unreadable
 from contracts.messages import clean_text
 
 MESSAGES: Final = "messages"
@@ -29,7 +29,7 @@ class MessagingConnector(Receives, PublicMedia):
     apps: frozenset[str]
     """Ids of our own apps, by which echoes of our own sends are told."""
 
-    def normalize(self, item: Item, account: Account) -> Iterator[Event | Unreadable]:
+    def normalize(self, item: Item, account: Account) -> Iterator[Event | Unreadable | Ignored]:
         for piece in self.reader.read(item.raw, item.route):
             if isinstance(piece, Known):
                 for kind, value in piece.happenings:
@@ -54,9 +54,11 @@ class MessagingConnector(Receives, PublicMedia):
         field = kind.partition(".")[0]
         return next((name for name, fields in self.fields.items() if field in fields), None)
 
-    def _event(self, kind: str, value: Any, piece: Known, account: Account) -> Event | Unreadable:
+    def _event(
+        self, kind: str, value: Any, piece: Known, account: Account
+    ) -> Event | Unreadable | Ignored:
         try:
-            event: Event = self.events[kind](self._occasion(kind, piece, account), value)
+            event: Event | Ignored = self.events[kind](self._occasion(kind, piece, account), value)
         except Misshapen as problem:
             return Unreadable(kind=kind, error=str(problem))
         return event

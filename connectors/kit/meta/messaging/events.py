@@ -150,6 +150,15 @@ def roles(on: Occasion, it: dict[str, list[str]]) -> Event:
     return on.event(content.ConversationHandover(action="roles", roles=named), on.key(on.ms), None)
 
 
+def changed_fields(on: Occasion, it: list[str]) -> Event:
+    """Something happened, and the app's webhooks are set to leave out what. Once a day for the
+    same fields: there is nothing else to tell such entries by.
+    """
+    names = ", ".join(sorted(set(it)))
+    data = content.AccountNotice(notice="values_left_out", severity="warning", detail=names)
+    return on.event(data, on.key(names), None)
+
+
 def _message(on: Occasion, it: shapes.Message) -> dict[str, Any]:
     """The fields that messages of both directions share."""
     mid = named(it.mid, "mid")

@@ -38,6 +38,8 @@ Piece = Known | Strange | Unreadable
 
 CHANGES: Final = "changes."
 """Before the field of a change that says nothing we know, in its kind."""
+CHANGED_FIELDS: Final = "changed_fields"
+"""Of an entry, where the app's webhooks are set to leave values out: names of fields alone."""
 _LISTS: Final = ("messaging", "standby", "changes")
 _QUOTED: Final = tuple(f'"{name}"'.encode() for name in _LISTS)
 _WHO_AND_WHEN: Final = ("sender", "recipient", "timestamp", "is_self")
@@ -48,6 +50,7 @@ _item: Final = msgspec.json.Decoder(Item)
 _head: Final = msgspec.json.Decoder(Id | None)
 _party: Final = msgspec.json.Decoder(Party)
 _time: Final = msgspec.json.Decoder(Number | None)
+_names: Final = msgspec.json.Decoder(list[str])
 _SAID_OF_ENTRY: Final[dict[str, msgspec.json.Decoder[Any]]] = {
     "id": _head,
     "time": _time,
@@ -67,7 +70,7 @@ class Reader:
         kinds: Iterable[str],
         changes: Mapping[str, type[msgspec.Struct]],
     ) -> None:
-        self._kinds = tuple(kind for kind in kinds if kind not in changes)
+        self._kinds = tuple(kind for kind in kinds if kind not in {*changes, CHANGED_FIELDS})
         self._changes = {field: msgspec.json.Decoder(it) for field, it in changes.items()}
         self._update = msgspec.json.Decoder(shape)
         entry = Entry[shape]  # type: ignore[valid-type]
@@ -103,6 +106,8 @@ class Reader:
             pieces += (
                 self._read_change(bytes(change), business, entry.time) for change in entry.changes
             )
+            if entry.changed_fields:
+                pieces.append(_withheld(business, entry.time, entry.changed_fields))
         return pieces
 
     def _happenings(self, update: Update) -> Happenings:
@@ -129,6 +134,8 @@ class Reader:
         for key, value in _wrapped(found):
             if key in _LISTS:
                 yield from (self._read_element(key, it, business, time) for it in _listed(value))
+            elif key == CHANGED_FIELDS:
+                yield _read_names(value, business, time)
             elif key is None:
                 yield Unreadable(kind="entry", error="something in it is no member")
             elif said := _SAID_OF_ENTRY.get(key):
@@ -201,6 +208,17 @@ class Reader:
         except UNREADABLE as problem:
             return Unreadable(kind=kind, error=_in_words(problem))
         return Known(business, time, Update(), [(kind, value)])
+
+
+def _read_names(raw: bytes, business: str, time: Number | None) -> Piece:
+    try:
+        return _withheld(business, time, _names.decode(mend(raw)))
+    except UNREADABLE as problem:
+        return Unreadable(kind=CHANGED_FIELDS, error=_in_words(problem))
+
+
+def _withheld(business: str, time: Number | None, names: list[str]) -> Known:
+    return Known(business, time, Update(), [(CHANGED_FIELDS, names)])
 
 
 def _item_of(value: bytes) -> str | None:

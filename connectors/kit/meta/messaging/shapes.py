@@ -138,5 +138,6 @@ class Entry(msgspec.Struct, Generic[U], forbid_unknown_fields=True):
     messaging: list[U] = []
     standby: list[U] = []
     changes: list[msgspec.Raw] = []
+    changed_fields: list[str] = []
     hop_context: Any = None
     """The apps that the thread went through; the handover events say the same."""
