@@ -102,11 +102,11 @@ class Api:
 
     async def message(self, request: Request) -> Response:
         """POST a message of the contact: 202 `{kind, mid, delivery}`."""
-        return await self._happen(request, "message", await _body(request))
+        return await self._happen(request, "message", await read_body(request))
 
     async def event(self, request: Request) -> Response:
         """POST `{kind, …}`: 202 `{kind, mid, delivery}`."""
-        given = await _body(request)
+        given = await read_body(request)
         kind = given.pop("kind", None)
         if not isinstance(kind, str):
             raise BadField(f"kind must be one of {', '.join(EXAMPLES)}")
@@ -226,7 +226,8 @@ def _require_json(request: Request) -> None:
         raise HTTPException(415, "Content-Type must be application/json")
 
 
-async def _body(request: Request) -> JsonObject:
+async def read_body(request: Request) -> JsonObject:
+    """Return a JSON object of the body. Raises `HTTPException`."""
     _require_json(request)
     body = b""
     async for chunk in request.stream():
@@ -244,7 +245,7 @@ async def _body(request: Request) -> JsonObject:
 
 async def read_fields(request: Request) -> Fields:
     """Return the fields of a JSON body. Raises `HTTPException`."""
-    return Fields(await _body(request))
+    return Fields(await read_body(request))
 
 
 def number_of(request: Request, name: str, default: float, most: float) -> float:

@@ -48,6 +48,13 @@ from sandbox.oauth.provider import Watch
 from sandbox.oauth.trouble import Troubles
 from sandbox.reach import Reach
 from sandbox.settings import Settings
+from sandbox.whatsapp.api import WhatsAppApi
+from sandbox.whatsapp.cloud import CloudApi
+from sandbox.whatsapp.media import HOST as FILE_HOST
+from sandbox.whatsapp.nodes import Gate, WhatsAppNodes
+from sandbox.whatsapp.room import Room
+from sandbox.whatsapp.signup import Signup
+from sandbox.whatsapp.state import WhatsApp
 from sandbox.wirelog import WireLog
 
 STATIC = Path(__file__).parent / "static"
@@ -126,6 +133,7 @@ def build(settings: Settings, retry_pauses_s: Sequence[float] = RETRY_PAUSES_S) 
         routes=[
             *_hosts(logins),
             *_dialogs(logins),
+            *WhatsAppApi(logins.whatsapp, logins.room).routes(),
             *_site(),
             *api.routes(),
             *Control(logins, messenger).routes(),
@@ -141,7 +149,12 @@ def build(settings: Settings, retry_pauses_s: Sequence[float] = RETRY_PAUSES_S) 
 def _secrets(settings: Settings) -> dict[str, str]:
     """What signs the deliveries of each object: Instagram's app has a secret of its own."""
     meta, instagram = settings.app_secret, settings.instagram_app_secret
-    return {"page": meta, "permissions": meta, "instagram": instagram}
+    return {
+        "page": meta,
+        "permissions": meta,
+        "whatsapp_business_account": meta,
+        "instagram": instagram,
+    }
 
 
 def _logins(settings: Settings, client: httpx.AsyncClient, postman: Postman) -> Logins:
@@ -149,11 +162,15 @@ def _logins(settings: Settings, client: httpx.AsyncClient, postman: Postman) -> 
     facebook = Facebook(settings.facebook, clock, settings.pages, settings.configurations)
     instagram, google = Accounts(settings.instagram, clock), Google(settings.google, clock)
     deauthorize, deletion = settings.deauthorize, settings.data_deletion
+    whatsapp = WhatsApp(facebook)
     return Logins(
         clock=clock,
         facebook=facebook,
         instagram=instagram,
         google=google,
+        whatsapp=whatsapp,
+        room=Room(whatsapp, postman),
+        signup=Signup(whatsapp),
         watch=Watch(CallLog(), Troubles()),
         callbacks=callbacks,
         facebook_actions=FacebookActions(facebook, postman, callbacks, deauthorize, deletion),
@@ -165,7 +182,11 @@ def _logins(settings: Settings, client: httpx.AsyncClient, postman: Postman) -> 
 def _hosts(logins: Logins) -> list[Host]:
     """The providers' APIs: servers call them under the provider's name."""
     room = graph.Graph(logins.facebook)
+    gate = Gate(room, logins.whatsapp)
+    cloud = CloudApi(gate, logins.room)
     of_graph = [
+        *cloud.routes(),
+        *WhatsAppNodes(gate).routes(),
         *OAuth(room).routes(),
         *Subscriptions(room).routes(),
         *Nodes(room, logins.instagram).routes(),
@@ -175,6 +196,7 @@ def _hosts(logins: Logins) -> list[Host]:
     google, host = GoogleApi(logins.google), logins.watch.host
     return [
         host("graph.facebook.com", of_graph, graph_errors.trouble),
+        host(FILE_HOST, cloud.file_routes(), graph_errors.trouble),
         host("graph.instagram.com", instagram.graph_routes(), graph_errors.trouble),
         host("api.instagram.com", instagram.token_routes(), graph_errors.trouble),
         host("oauth2.googleapis.com", tokens.routes(), google_errors.trouble),
@@ -189,6 +211,7 @@ def _dialogs(logins: Logins) -> list[Route]:
     """The pages to which browsers are sent, told apart by their path."""
     return [
         *FacebookDialog(logins.facebook).routes(),
+        *logins.signup.routes(),
         *InstagramDialog(logins.instagram).routes(),
         *GoogleDialog(logins.google).routes(),
     ]

@@ -21,18 +21,24 @@ from sandbox.messenger import Messenger, digits
 from sandbox.oauth.callbacks import Callbacks
 from sandbox.oauth.clock import Clock
 from sandbox.oauth.provider import Watch
+from sandbox.whatsapp.room import Room
+from sandbox.whatsapp.signup import Signup
+from sandbox.whatsapp.state import WhatsApp
 
 LONGEST_FORWARD_S = 10 * 365 * 86_400
 
 
 @dataclass(frozen=True)
 class Logins:
-    """The three logins and what they share."""
+    """The logins, what they share, and WhatsApp, whose consents are Facebook's."""
 
     clock: Clock
     facebook: Facebook
     instagram: Accounts
     google: Google
+    whatsapp: WhatsApp
+    room: Room
+    signup: Signup
     watch: Watch
     callbacks: Callbacks
     facebook_actions: FacebookActions
@@ -48,6 +54,9 @@ class Logins:
         self.facebook.reset()
         self.instagram.reset()
         self.google.reset()
+        self.whatsapp.reset()
+        self.room.reset()
+        self.signup.lies = False
 
 
 class Control:
@@ -89,6 +98,7 @@ class Control:
                 "facebook": logins.facebook.state(),
                 "instagram": logins.instagram.state(),
                 "google": logins.google.state(),
+                "whatsapp": logins.whatsapp.state(),
             }
         )
 
@@ -130,11 +140,14 @@ class Control:
         """POST: codes that wait to be exchanged expire."""
         fields.finish()
         logins = self._logins
-        waiting = (logins.facebook.codes, logins.instagram.codes, logins.google.codes)
-        return {"expired": sum(codes.expire() for codes in waiting)}
+        of_facebook = logins.facebook.codes.expire() + logins.facebook.signup_codes.expire()
+        others = logins.instagram.codes.expire() + logins.google.codes.expire()
+        return {"expired": of_facebook + others}
 
     async def switches(self, _request: Request, fields: Fields) -> JsonObject:
-        """POST `{require_proof?, instagram_flat?, google_testing?, google_rotates?}`, booleans."""
+        """POST `{require_proof?, instagram_flat?, google_testing?, google_rotates?, signup_lies?}`,
+        booleans.
+        """
         logins = self._logins
         if fields.has("require_proof"):
             logins.facebook.require_proof = fields.flag("require_proof")
@@ -144,6 +157,8 @@ class Control:
             logins.google.testing = fields.flag("google_testing")
         if fields.has("google_rotates"):
             logins.google.rotates = fields.flag("google_rotates")
+        if fields.has("signup_lies"):
+            logins.signup.lies = fields.flag("signup_lies")
         fields.finish()
         return self._switches()
 
@@ -235,6 +250,7 @@ class Control:
             "instagram_flat": self._logins.instagram.flat,
             "google_testing": self._logins.google.testing,
             "google_rotates": self._logins.google.rotates,
+            "signup_lies": self._logins.signup.lies,
         }
 
 

@@ -14,7 +14,7 @@ from sandbox.payloads import KINDS, Scene, new_mid
 
 Channel = Literal["messaging", "standby", "changes"]
 
-Object = Literal["page", "instagram", "permissions"]
+Object = Literal["page", "instagram", "permissions", "whatsapp_business_account"]
 
 WIRE_NAMES = {"echo": "message", "unsend": "message", "template_coupon": "template"}
 WITHOUT_SENDER = ("app_roles", "policy_enforcement")

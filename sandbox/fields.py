@@ -57,6 +57,13 @@ class Fields:
         value = self.optional_integer(name, least, most)
         return default if value is None else value
 
+    def number(self, name: str, default: float) -> float:
+        """Return a number, whole or not, or the default."""
+        value = self._left.pop(name, default)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise BadField(f"{name} must be a number")
+        return value
+
     def flag(self, name: str) -> bool:
         """Return a boolean; absent is false."""
         value = self._left.pop(name, False)

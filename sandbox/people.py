@@ -13,7 +13,7 @@ BUBBLES_KEPT = 500
 CONTACTS_KEPT = 10_000
 
 Author = Literal["contact", "page", "note"]
-Object = Literal["page", "instagram"]
+Object = Literal["page", "instagram", "whatsapp_business_account"]
 """To what one writes, as webhooks name it."""
 
 
@@ -30,6 +30,9 @@ class Bubble:
     reply_to: str | None = None
     reaction: str | None = None
     edits: int = 0
+    ticks: str | None = None
+    """How far a message of the business has come, where its provider tells: `sent`, `delivered`,
+    `read`, `failed`."""
 
 
 @dataclass

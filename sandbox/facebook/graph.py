@@ -42,8 +42,8 @@ class Caller:
     value: str
 
     def user(self) -> Token:
-        """Return the person's token. Raises `GraphError`."""
-        if self.token is None or self.token.kind != "USER":
+        """Return the token of a person, or of a system user. Raises `GraphError`."""
+        if self.token is None or self.token.kind == "PAGE":
             raise GraphError(
                 "An active access token must be used to query information about the current user.",
                 2500,
@@ -101,7 +101,7 @@ class Graph:
         """Return the person of an id or of `me`: one's own, or any of the app's for the app."""
         if person_id == "me":
             return caller.user().person
-        known = self.facebook.world.people.get(person_id)
+        known = self.facebook.world.anybody(person_id)
         if known is None or known.grant is None:
             raise errors.missing(person_id)
         if caller.token is not None and caller.user().person is not known:

@@ -54,9 +54,10 @@ class OAuth:
             token = self._exchanged(params)
         else:
             token = self._of_code(params)
-        document = {"access_token": token.value, "token_type": "bearer"}
-        life_s = token.expires_at - token.issued_at
-        return errors.answer(request, document | {"expires_in": life_s})
+        document: JsonObject = {"access_token": token.value, "token_type": "bearer"}
+        if token.expires_at:
+            document["expires_in"] = token.expires_at - token.issued_at
+        return errors.answer(request, document)
 
     async def debug_token(self, request: Request) -> Response:
         """GET `input_token`: `{"data": {…}}`, also of a token that has died."""
@@ -83,15 +84,18 @@ class OAuth:
             raise GraphError("Error validating client secret.", 1)
 
     def _of_code(self, params: Params) -> Token:
-        code, redirect_uri = params.need("code"), params.need("redirect_uri")
+        code, redirect_uri = params.need("code"), params.optional("redirect_uri")
         params.finish()
+        codes = self._facebook.codes_for(code)
         try:
-            consent = self._facebook.codes.spend(code, redirect_uri)
+            consent = codes.spend(code, redirect_uri or "")
         except CodeRefused as error:
             message, subcode = CODE_ERRORS[error.reason]
             raise GraphError(message, 100, subcode) from error
         if consent.person.grant is None:
             raise errors.unauthorized(458, self._facebook.app.id)
+        if consent.is_system:
+            return self._facebook.tokens.system(consent.person)
         return self._facebook.tokens.user(consent.person, SHORT_S)
 
     def _exchanged(self, params: Params) -> Token:
@@ -134,7 +138,9 @@ class OAuth:
         found: list[JsonObject] = []
         for scope in sorted(grant.granted):
             entry: JsonObject = {"scope": scope}
-            if grant.pages is not None and scope.startswith(_OF_PAGES):
+            if scope.startswith("whatsapp_"):
+                entry["target_ids"] = sorted(grant.wabas)
+            elif grant.pages is not None and scope.startswith(_OF_PAGES):
                 entry["target_ids"] = self._targets(scope, grant.pages)
             found.append(entry)
         return found

@@ -12,6 +12,7 @@ from sandbox.oauth.clock import Clock
 from sandbox.oauth.codes import Codes
 
 CODE_LIFE_S = 600
+SIGNUP_CODE_LIFE_S = 30
 PEOPLE = (
     ("100000000000001", "Olena Kovalenko", "olena@example.com"),
     ("100000000000002", "Marco Rossi", "marco@example.com"),
@@ -25,9 +26,10 @@ AGENT_TASKS = ("ANALYZE", "CREATE_CONTENT", "MESSAGING", "MODERATE")
 
 @dataclass(frozen=True)
 class Consent:
-    """Whose consent a code stands for."""
+    """Whose consent a code stands for: a person's, or a system user's."""
 
     person: Person
+    is_system: bool = False
 
 
 class Facebook:
@@ -50,6 +52,8 @@ class Facebook:
         self.require_proof = False
         self.tokens = Tokens(self.clock, self.app.id)
         self.codes = Codes[Consent](self.clock, CODE_LIFE_S)
+        self.signup_codes = Codes[Consent](self.clock, SIGNUP_CODE_LIFE_S)
+        """Of Embedded Signup; these are for no redirect address."""
         self.world = World({one: Person(one, name, email) for one, name, email in PEOPLE})
         _, second, _ = self.world.people
         for page_id, name in self._pages.items():
@@ -99,6 +103,10 @@ class Facebook:
         person.was_connected = True
         return Consent(person)
 
+    def codes_for(self, code: str) -> Codes[Consent]:
+        """Return the codes among which `code` is."""
+        return self.signup_codes if self.signup_codes.knows(code) else self.codes
+
     def revoke(self, person: Person, permission: str | None = None) -> None:
         """Take back one permission, or everything: then the app is removed, and tokens die."""
         if person.grant is None:
@@ -115,7 +123,7 @@ class Facebook:
         pages = self.world.pages.values()
         return {
             "live_tokens": self.tokens.live(),
-            "waiting_codes": self.codes.waiting(),
+            "waiting_codes": self.codes.waiting() + self.signup_codes.waiting(),
             "subscriptions": {page.id: list(page.subscribed) for page in pages if page.subscribed},
             "people": [self._person(person) for person in self.world.people.values()],
             "pages": [self._page(page) for page in pages],

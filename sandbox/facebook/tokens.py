@@ -14,6 +14,9 @@ LONG_S = 5_183_944
 """A user token lives for about an hour and a half, an exchanged one for about 60 days."""
 
 
+Kind = Literal["USER", "PAGE", "SYSTEM_USER"]
+
+
 @dataclass(eq=False)
 class Token:
     """A token of a person, or of a person for a Page; `ended` is a subcode of 190.
@@ -22,7 +25,7 @@ class Token:
     """
 
     value: str = field(repr=False)
-    kind: Literal["USER", "PAGE"]
+    kind: Kind
     person: Person
     page: Page | None
     issued_at: int
@@ -48,6 +51,10 @@ class Tokens:
     def user(self, person: Person, life_s: int) -> Token:
         """Issue a person's token."""
         return self._issue("USER", person, None, self._clock.now() + life_s)
+
+    def system(self, user: Person) -> Token:
+        """Issue the token of a system user: time does not end it."""
+        return self._issue("SYSTEM_USER", user, None, 0)
 
     def page(self, owner: Token, page: Page) -> Token:
         """Return the Page's token that belongs to a person's: the same one as long as it lives."""
@@ -86,9 +93,7 @@ class Tokens:
         now = self._clock.now()
         return [token for token in self._tokens.values() if token.fault(now) is None]
 
-    def _issue(
-        self, kind: Literal["USER", "PAGE"], person: Person, page: Page | None, expires_at: int
-    ) -> Token:
+    def _issue(self, kind: Kind, person: Person, page: Page | None, expires_at: int) -> Token:
         value = "EAA" + secrets.token_hex(60)
         token = Token(value, kind, person, page, self._clock.now(), expires_at)
         self._tokens[value] = token

@@ -36,11 +36,14 @@ class Page:
 
 @dataclass
 class Grant:
-    """What a person allowed the app; `pages` None: all Pages, present and future."""
+    """What a person allowed the app; `pages` None: all Pages, present and future. `wabas`: what a
+    system user has of WhatsApp.
+    """
 
     granted: set[str]
     declined: set[str] = field(default_factory=set)
     pages: set[str] | None = None
+    wabas: set[str] = field(default_factory=set)
 
     def covers(self, page: Page) -> bool:
         """Whether the Page is among those that the person chose."""
@@ -72,6 +75,12 @@ class World:
 
     people: dict[str, Person] = field(default_factory=dict)
     pages: dict[str, Page] = field(default_factory=dict)
+    systems: dict[str, Person] = field(default_factory=dict)
+    """System users: a business has one for the app, and nobody logs in as it."""
+
+    def anybody(self, person_id: str) -> Person | None:
+        """Return the person, or the system user, of an id."""
+        return self.people.get(person_id) or self.systems.get(person_id)
 
     def run_by(self, person: Person) -> list[Page]:
         """Return the Pages on which a person has a role."""

@@ -58,6 +58,10 @@ class Codes(Generic[C]):
         known.used = True
         return known.consent
 
+    def knows(self, code: str) -> bool:
+        """Whether it is one of these, spent or not."""
+        return code in self._codes
+
     def expire(self) -> int:
         """Let every code that waits expire; return how many there were."""
         waiting = [code for code in self._codes.values() if self._waits(code)]

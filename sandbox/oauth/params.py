@@ -87,13 +87,13 @@ def query_pairs(request: Request) -> Pairs:
     return parse_qsl(request.url.query, keep_blank_values=True)
 
 
-async def body_of(request: Request) -> bytes:
-    """Return the body; raise `BadField` where it is over `BODY_LIMIT`."""
+async def body_of(request: Request, most: int = BODY_LIMIT) -> bytes:
+    """Return the body; raise `BadField` where it is over `most` bytes."""
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > BODY_LIMIT:
-            raise BadField(f"at most {BODY_LIMIT} bytes")
+        if len(body) > most:
+            raise BadField(f"at most {most} bytes")
     return body
 
 

@@ -15,6 +15,9 @@ from sandbox.oauth.calls import Call, CallLog
 from sandbox.oauth.params import body_of, pairs_of
 from sandbox.oauth.trouble import Troubles
 
+MOST_BYTES = 16 << 20
+"""Files are sent to providers as well."""
+
 _VERSION = re.compile(r"^/v\d+(\.\d+)?(?=/)")
 
 Answer = Callable[[str, str], Response]
@@ -45,7 +48,7 @@ class _Watched:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call."""
         request = Request(scope, receive)
-        body = await body_of(request)
+        body = await body_of(request, MOST_BYTES)
         call = await self._logged(request, body)
         path = _VERSION.sub("", call.path)
         trouble = self._watch.troubles.take(call.method, self._host, path)

@@ -18,11 +18,14 @@ export const post = (path, body = {}) =>
     body: JSON.stringify(body),
   });
 
-export const contactPath = () => `pages/${state.page.id}/contacts/${state.contact.psid}`;
+/** A WhatsApp number has the endpoints of a Page under another name. */
+export const pagePath = () => `${state.page.whatsapp ? "whatsapp" : "pages"}/${state.page.id}`;
+
+export const contactPath = () => `${pagePath()}/contacts/${state.contact.psid}`;
 
 /** Let something happen between the chosen person and the chosen Page. */
 export function happen(kind, fields) {
-  const standby = state.standby && kind !== "dashboard_test" ? { standby: true } : {};
+  const standby = state.standby && !state.page.whatsapp && kind !== "dashboard_test" ? { standby: true } : {};
   return post(`${contactPath()}/events`, { kind, ...standby, ...fields });
 }
 

@@ -36,7 +36,7 @@ export function startComposer() {
   byId("quick").replaceChildren(...QUICK_REPLIES.map(([text, payload]) => quickReply(text, payload)));
 }
 
-/** A Page hears until when one has read, an Instagram account which message. */
+/** A Page hears until when one has read, an Instagram account which message, WhatsApp of each. */
 function seen() {
   const mid = lastMid();
   if (state.page.instagram && mid === null) return toast("Write a message first");

@@ -8,7 +8,7 @@ let examples = {};
 
 /** Offer the kinds that can happen to the chosen Page or Instagram account. */
 export function showKinds() {
-  const kinds = state.page.instagram ? examples.instagram : examples.kinds;
+  const kinds = state.page.instagram ? examples.instagram : state.page.whatsapp ? examples.whatsapp : examples.kinds;
   const select = byId("event-kind");
   select.replaceChildren(...Object.keys(kinds).map((kind) => el("option", { value: kind }, kind.replaceAll("_", " "))));
   select.onchange = () => (byId("event-fields").value = JSON.stringify(kinds[select.value], null, 2));
@@ -16,7 +16,7 @@ export function showKinds() {
 }
 
 export async function startEvents() {
-  examples = await get("kinds");
+  examples = { ...(await get("kinds")), whatsapp: (await get("whatsapp/kinds")).kinds };
   const select = byId("event-kind");
   const fields = byId("event-fields");
   byId("event-form").onsubmit = async (event) => {
@@ -33,10 +33,11 @@ export async function startEvents() {
 /** An empty message id stands for the last message of the conversation. */
 function withMid(fields) {
   const mid = lastMid();
-  if (mid === null && (fields.mid === "" || fields.mids?.includes(""))) throw new Error("Write a message first");
+  if (mid === null && (fields.mid === "" || fields.reply_to === "" || fields.mids?.includes(""))) throw new Error("Write a message first");
   return {
     ...fields,
     ...(fields.mid === "" ? { mid } : {}),
+    ...(fields.reply_to === "" ? { reply_to: mid } : {}),
     ...(fields.mids ? { mids: fields.mids.map((one) => one || mid) } : {}),
   };
 }

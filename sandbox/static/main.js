@@ -1,6 +1,6 @@
 // The page's start: people and Pages, the views, and the long poll that brings news.
 
-import { contactPath, get, post, state } from "./api.js";
+import { contactPath, get, pagePath, post, state } from "./api.js";
 import { startComposer, writerChanged } from "./composer.js";
 import { avatar, byId, el, initials, toast } from "./dom.js";
 import { showKinds, startEvents } from "./events.js";
@@ -15,9 +15,12 @@ let drawn = 0;
 
 async function loadPages() {
   const { pages, instagram, webhook_url: webhookUrl } = await get("pages");
-  Object.assign(state, { webhookUrl, pages: [...pages, ...instagram.map((page) => ({ ...page, instagram: true }))] });
+  const { numbers } = await get("whatsapp/numbers");
+  const accounts = instagram.map((page) => ({ ...page, instagram: true }));
+  const phones = numbers.map((number) => ({ ...number, whatsapp: true }));
+  Object.assign(state, { webhookUrl, pages: [...pages, ...accounts, ...phones] });
   const select = byId("page");
-  const label = (page) => (page.instagram ? `Instagram · ${page.name}` : page.name);
+  const label = (page) => (page.instagram ? `Instagram · ${page.name}` : page.whatsapp ? `WhatsApp · ${page.name}` : page.name);
   select.replaceChildren(...state.pages.map((page) => el("option", { value: page.id, title: page.id }, label(page))));
   select.onchange = () => choosePage(select.value);
   choosePage(state.page?.id ?? state.pages[0].id);
@@ -27,7 +30,9 @@ function choosePage(id) {
   state.page = state.pages.find((page) => page.id === id) ?? state.pages[0];
   byId("page").value = state.page.id;
   byId("head-name").textContent = byId("intro-name").textContent = state.page.name;
-  byId("intro-line").textContent = `Business chat · ${state.page.instagram ? "Instagram account" : "Page"} ${state.page.id}`;
+  const where = state.page.instagram ? "Instagram account" : state.page.whatsapp ? state.page.display : "Page";
+  byId("intro-line").textContent = `Business chat · ${where} ${state.page.id}`;
+  document.body.dataset.channel = state.page.whatsapp ? "whatsapp" : "";
   showKinds();
   byId("head-avatar").textContent = byId("intro-avatar").textContent = initials(state.page.name);
   showPeople(state.page.contacts[0].psid);
@@ -62,7 +67,7 @@ function startPeople() {
     event.preventDefault();
     const name = byId("new-name").value.trim();
     if (!name) return;
-    const contact = await post(`pages/${state.page.id}/contacts`, { name });
+    const contact = await post(`${pagePath()}/contacts`, { name });
     if (!state.page.contacts.some((one) => one.psid === contact.psid)) state.page.contacts.push(contact);
     byId("new-name").value = "";
     showPeople(contact.psid);

@@ -69,7 +69,7 @@ function rowOf(bubble, before) {
   if (bubble.text) said.append(el("div", { className: "bubble" }, bubble.text));
   for (const attachment of bubble.attachments) said.append(attached(attachment));
   if (bubble.reaction) said.append(el("span", { className: "reaction", "aria-label": "Reaction" }, bubble.reaction));
-  said.append(el("span", { className: "receipt", dataset: { delivery: bubble.delivery, edits: bubble.edits } }));
+  said.append(el("span", { className: "receipt", dataset: { delivery: bubble.delivery, edits: bubble.edits, ticks: bubble.ticks ?? "" } }));
   const other = before && before.author !== bubble.author ? " other" : "";
   return el("li", { className: `row ${bubble.author}${other}` }, said, bubble.mid ? more(bubble) : null);
 }
@@ -96,7 +96,7 @@ const media = {
 /** Media of the sandbox is shown; everything else is a card with its name. */
 function attached({ type, title, payload }) {
   const url = payload?.url ?? "";
-  const path = url.includes("/media/") ? new URL(url).pathname : null;
+  const path = url.includes("/media/") ? new URL(url, location.href).pathname : null;
   if (path && media[type]) return el("div", { className: "bubble bare" }, media[type](path));
   const name = title ?? payload?.title ?? payload?.product?.elements?.[0]?.title ?? url.split("/").at(-1);
   const sign = { file: "file", reel: "reel", ig_reel: "reel", template: "product" }[type] ?? "share";
@@ -106,6 +106,10 @@ function attached({ type, title, payload }) {
 export function showReceipts() {
   const receipts = [...document.querySelectorAll("#chat .receipt")];
   for (const [index, receipt] of receipts.entries()) {
+    if (receipt.dataset.ticks) {
+      showTicks(receipt);
+      continue;
+    }
     const record = state.posts.get(Number(receipt.dataset.delivery));
     if (!record) continue;
     const { tone, text } = outcome(record);
@@ -115,6 +119,16 @@ export function showReceipts() {
     receipt.dataset.tone = speak ? tone : "";
     receipt.parentElement.title = text;
   }
+}
+
+const TICKS = { accepted: ["", "🕓"], sent: ["", "✓"], delivered: ["", "✓✓"], read: ["good", "✓✓ read"], played: ["good", "✓✓ played"], failed: ["bad", "failed"] };
+
+/** How far a message of the business has come, as its provider tells the business. */
+function showTicks(receipt) {
+  const [tone, text] = TICKS[receipt.dataset.ticks];
+  receipt.textContent = text;
+  receipt.dataset.tone = tone;
+  receipt.setAttribute("aria-label", receipt.dataset.ticks);
 }
 
 function openSheet(bubble, button) {
@@ -128,7 +142,8 @@ function openSheet(bubble, button) {
   };
   const lines = [line("reply", "Reply", () => startReply(bubble))];
   if (bubble.author === "contact" && bubble.text) lines.push(line("edit", "Edit", () => startEdit(bubble)));
-  if (bubble.author === "page") {
+  if (bubble.author === "contact" && state.page.whatsapp) lines.push(line("close", "Delete", () => tell("revoke", { mid: bubble.mid })));
+  if (bubble.author === "page" && !state.page.whatsapp) {
     const judge = (feedback) => line("like", feedback, () => tell("response_feedback", { mid: bubble.mid, feedback }));
     lines.push(judge("Good response"), judge("Bad response"));
     lines.at(-1).classList.add("flipped");

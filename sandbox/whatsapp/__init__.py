@@ -1,0 +1,1 @@
+"""WhatsApp: business accounts and their numbers, the Cloud API, webhooks, and Embedded Signup."""
