@@ -37,6 +37,9 @@ class Choice(msgspec.Struct, frozen=True):
     token: Secret | None = None
     hindrance: str = ""
     parts: tuple[Part, ...] = ()
+    parent: str = ""
+    """What it is part of, where the provider subscribes that in its place and delivers what
+    concerns all of it: the WhatsApp Business Account of a phone number, by its id."""
 
 
 class Offers(ABC):
@@ -64,7 +67,8 @@ class Subscribed(msgspec.Struct, frozen=True):
 class Subscribes(ABC):
     """A connector whose accounts deliver only once they are subscribed.
 
-    A subscription belongs to the account and our app, not to a tenant: all of them share it.
+    A subscription belongs to the account and our app, not to a tenant: all of them share it. Of an
+    account that has a parent, `account` is the parent, which its other accounts share as well.
     `client` carries the account's token; all methods raise the errors of `Login.refresh`.
     """
 

@@ -14,6 +14,18 @@ class AccountDetails(msgspec.Struct, frozen=True):
     """What of the account was chosen, where it has parts (calendars); empty: all."""
     business: str = ""
     """The tenant's name for people, as it was shown to who connected the account."""
+    parent: str = ""
+    """See `contracts.accounts.Choice.parent`."""
+
+    @property
+    def subscribed(self) -> str:
+        """What is subscribed for it: the account, or what it is part of."""
+        return self.parent or self.account
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """The route keys of what is delivered for it, that of what is subscribed first."""
+        return (self.parent, self.account) if self.parent else (self.account,)
 
 
 def encode_details(details: AccountDetails) -> bytes:

@@ -26,12 +26,15 @@ _LONGEST: Final = 256
 
 
 class ManualAccount(NamedTuple):
-    """An account as an operator names it: `account` is the provider's id, `name` is for people."""
+    """An account as an operator names it: `account` is the provider's id, `name` is for people,
+    `parent` the provider's id of what it is part of, if anything.
+    """
 
     tenant: str
     provider: str
     account: str
     name: str = ""
+    parent: str = ""
 
 
 class Connected(NamedTuple):
@@ -82,7 +85,7 @@ class Connecting:
         self._vault.create_tenant(new.tenant)
         keys = self._vault.tenant(new.tenant)
         now = now_ms()
-        details = AccountDetails(new.account, new.name)
+        details = AccountDetails(new.account, new.name, parent=new.parent)
         id_ = new_id("con")
         connection = Connection(
             id=id_,
@@ -96,9 +99,10 @@ class Connecting:
             changed_at_ms=now,
             receives_from_ms=now - ADOPT_MS,
         )
-        route = self._vault.deployment().hash("route", new.provider, new.account)
+        deployment = self._vault.deployment()
+        routes = [deployment.hash("route", new.provider, route) for route in details.routes]
         grant = _grant(new, token, keys, now) if token else None
-        added = self._connections.add(connection, [route], grant)
+        added = self._connections.add(connection, routes, grant)
         return Connected(added, details, self._connections.granted([added.id]).get(added.id))
 
     def open(self, connections: Sequence[Connection]) -> list[Connected]:
@@ -131,6 +135,8 @@ class Connecting:
             raise InvalidInput(f"account: 1 to {_LONGEST} printable characters")
         if not _is_plain(new.name):
             raise InvalidInput(f"name: at most {_LONGEST} printable characters")
+        if not _is_plain(new.parent):
+            raise InvalidInput(f"parent: at most {_LONGEST} printable characters")
 
 
 def _is_plain(text: str) -> bool:

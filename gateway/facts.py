@@ -52,5 +52,5 @@ class FactFinder:
         if connected.details is None:
             return None
         provider = connected.connection.provider
-        route = self._vault.deployment().hash("route", provider, connected.details.account)
+        route = self._vault.deployment().hash("route", provider, connected.details.subscribed)
         return self._inspections.subscription(provider, route, connected.connection.id)

@@ -22,11 +22,12 @@ from storage.schema import connection_grants, connections, grants, routes
 
 class Account(NamedTuple):
     """A connection as the consent wants it. One that is there already has its id; `route` is the
-    route key of its account.
+    route key of what is subscribed for it, `others` are route keys of what comes for it beside.
     """
 
     connection: Connection
     route: bytes
+    others: Sequence[bytes] = ()
 
 
 class Given(NamedTuple):
@@ -165,8 +166,8 @@ def _put(connection: sa.Connection, account: Account, row: sa.Row[Any] | None, n
         this = sa.update(connections).where(connections.c.id == new.id)
         connection.execute(this.values(_renewed(new, row, now)))
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    route = dialect.insert(routes).values(route=account.route, connection=new.id)
-    connection.execute(route.on_conflict_do_nothing())
+    keys = [{"route": key, "connection": new.id} for key in (account.route, *account.others)]
+    connection.execute(dialect.insert(routes).values(keys).on_conflict_do_nothing())
 
 
 def _renewed(new: Connection, row: sa.Row[Any], now: int) -> dict[str, object]:

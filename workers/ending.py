@@ -143,7 +143,8 @@ class Ending:
         """
         grants = self._grants.of_connection(connection.id)
         if grants:
-            account = account_details(connection, self._vault.tenant(connection.tenant)).account
+            keys = self._vault.tenant(connection.tenant)
+            account = account_details(connection, keys).subscribed
             for grant in grants:
                 if only in (None, grant.id):
                     yield partial(_token, grant, opened, account)
@@ -192,7 +193,7 @@ class Ending:
         for grant in self._grants.of_connection(connection.id):
             try:
                 tenant = self._vault.tenant(connection.tenant)
-                kept = Escrowed(self._open(grant), account_details(connection, tenant).account)
+                kept = Escrowed(self._open(grant), account_details(connection, tenant).subscribed)
             except Unavailable:
                 raise
             except VaultError:

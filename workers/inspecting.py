@@ -158,7 +158,7 @@ class Inspector:
         self, look: Look, connector: Subscribes, features: Collection[str], found: Found
     ) -> Found:
         connection = look.connection
-        account = account_details(connection, self._vault.tenant(connection.tenant)).account
+        account = account_details(connection, self._vault.tenant(connection.tenant)).subscribed
         route = self._vault.deployment().hash("route", connection.provider, account)
         known = self._inspections.subscription(connection.provider, route, connection.id)
         if known and known.ending:

@@ -31,6 +31,10 @@ def add(
     provider: Annotated[str, typer.Option(help="For example facebook.")],
     account: Annotated[str, typer.Option(help="The account's id at the provider: a Page id.")],
     name: Annotated[str, typer.Option(help="For people.")] = "",
+    parent: Annotated[
+        str,
+        typer.Option(help="What it is part of: a phone number's WhatsApp Business Account."),
+    ] = "",
     token_stdin: Annotated[
         bool, typer.Option("--token-stdin", help="Read the account's token from standard input.")
     ] = False,
@@ -41,7 +45,7 @@ def add(
 
     token = _read_token() if token_stdin else None
     with parts() as built:
-        added = built.connecting.add(ManualAccount(tenant, provider, account, name), token)
+        added = built.connecting.add(ManualAccount(tenant, provider, account, name, parent), token)
         if missing := built.off().get(provider):
             note(f"{provider} is off until {missing} is set.")
         if not added.calls_out:

@@ -155,7 +155,11 @@ class _Making(NamedTuple):
         session, now = self.session, now_ms()
         id_ = known.id if known else new_id("con")
         details = AccountDetails(
-            choice.account, choice.name, self._parts(choice, parts, known), session.business
+            account=choice.account,
+            name=choice.name,
+            parts=self._parts(choice, parts, known),
+            business=session.business,
+            parent=choice.parent,
         )
         missing = [f.name for f in self.features if not self.granted.scopes.issuperset(f.scopes)]
         connection = Connection(
@@ -172,8 +176,10 @@ class _Making(NamedTuple):
             features=sorted(feature.name for feature in self.features),
             missing=sorted(missing),
         )
-        route = self.deployment.hash("route", session.provider, choice.account)
-        return Account(connection, route)
+        route, *others = (
+            self.deployment.hash("route", session.provider, route) for route in details.routes
+        )
+        return Account(connection, route, others)
 
     def _parts(
         self, choice: Choice, parts: Collection[str] | None, known: Connection | None

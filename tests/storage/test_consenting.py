@@ -141,6 +141,27 @@ def test_a_known_account_keeps_its_connection(
     assert grant.version == 2
 
 
+def test_what_accounts_are_part_of_is_subscribed_once(database: Database) -> None:
+    """Two phone numbers of a WhatsApp Business Account: the last one ends its subscription."""
+    parent = digest("parent")
+    for number in ("1", "2"):
+        one = made(session(database, number), f"con_{number}")
+        (account,) = one.accounts
+        own = account.connection._replace(account=digest(f"account {number}"))
+        accounts = [Account(own, parent, [digest(f"number {number}")])]
+        Consenting(database).connect(one._replace(accounts=accounts))
+    found = Connections(database).by_route([parent, digest("number 1")])
+    assert [one.id for one in found[parent]] == ["con_1", "con_2"]
+    assert [one.id for one in found[digest("number 1")]] == ["con_1"]
+    with database.write() as connection:
+        assert connection.scalars(sa.select(subscriptions.c.account)).all() == [parent]
+        connection.execute(
+            sa.update(connections).where(connections.c.id == "con_1").values(status="revoking")
+        )
+        shared = [sharing.Account("facebook", key) for key in (digest("number 1"), parent)]
+        assert [sharing.leave(connection, it, "rev_1") for it in shared] == ["none", "shared"]
+
+
 def test_a_session_for_one_connection_does_not_bring_it_back(database: Database) -> None:
     Consenting(database).connect(made(session(database)))
     again = session(database, "again")._replace(connection="con_1")

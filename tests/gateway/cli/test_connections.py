@@ -28,6 +28,17 @@ def test_without_a_token_it_receives_and_says_that_it_cannot_call_out(
     assert list(Connections(rig.database).by_route([route])) == [route]
 
 
+def test_what_concerns_its_parent_is_routed_to_it_too(rig: Rig, gateway: Gateway) -> None:
+    ran = gateway(*ADD[:-1], "whatsapp", "--account", "42", "--parent", "7", "--json")
+    assert (ran.code, ran.json["account"]) == (0, "42")
+    routes = [rig.vault.deployment().hash("route", "whatsapp", key) for key in ("7", "42", "8")]
+    found = Connections(rig.database).by_route(routes)
+    assert {key: one.id for key, (one,) in found.items()} == dict.fromkeys(
+        routes[:2], ran.json["id"]
+    )
+    assert gateway(*ADD, "--account", "43", "--parent", "\n").code == 2
+
+
 def test_a_token_comes_on_standard_input_and_is_sealed(rig: Rig, gateway: Gateway) -> None:
     ran = gateway(*ADD, "--account", "42", "--token-stdin", "--json", stdin="EAAsecret\n")
     assert (ran.code, ran.json["calls_out"]) == (0, True)
