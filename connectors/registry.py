@@ -18,6 +18,7 @@ from connectors.kit.meta.endpoint import MetaEndpoint
 from connectors.kit.meta.login import MetaLogin
 from connectors.kit.meta.settings import MetaApps, MetaSettings
 from connectors.kit.meta.signed_request import SignedRequests
+from connectors.whatsapp import WhatsApp
 from contracts.connector import Connector, Endpoint, Provider, Receives
 from contracts.login import OAuthLogin
 from contracts.settings import load
@@ -42,6 +43,7 @@ PROVIDERS: Final = (
         endpoint=MetaEndpoint,
         one_of=("META_APP_SECRET", "INSTAGRAM_APP_SECRET"),
     ),
+    Provider(connector=WhatsApp, settings=MetaSettings, endpoint=MetaEndpoint),
     Provider(connector=GoogleCalendar, settings=GoogleSettings),
     Provider(connector=Gmail, settings=GoogleSettings),
 )

@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from msgspec import UNSET, UnsetType
 
-from contracts.content.parts import Content, Time
+from contracts.content.parts import Content, Json, Time
 
 
 class _Connection(Content, frozen=True, kw_only=True):
@@ -93,6 +93,8 @@ class AccountNotice(Content, frozen=True, kw_only=True):
     notice: str
     severity: Literal["info", "warning", "critical"]
     detail: str | None = None
+    original: Json | UnsetType = UNSET
+    """The provider's own object, where it says more than fits above."""
 
 
 class ProviderUnrecognized(Content, frozen=True, kw_only=True):

@@ -12,6 +12,8 @@ class Profile(Part, frozen=True, kw_only=True):
 
     id: str
     name: str | UnsetType = UNSET
+    address: str | UnsetType = UNSET
+    """Phone number or e-mail address."""
     picture: str | UnsetType = UNSET
     """Address of a picture, which may expire."""
     previous_id: str | UnsetType = UNSET

@@ -45,11 +45,18 @@ class Participant(Part, frozen=True, kw_only=True):
     name: str | UnsetType | None = UNSET
     address: str | UnsetType | None = UNSET
     """Phone number or e-mail address."""
+    username: str | UnsetType = UNSET
+    """What the person is called by at the provider, where that is beside a name."""
 
 
-def contact(id: str, name: str | None = None, address: str | None = None) -> Participant:  # noqa: A002 (the field's name)
+def contact(
+    id: str,  # noqa: A002 (the field's name)
+    name: str | None = None,
+    address: str | None = None,
+    username: str | UnsetType = UNSET,
+) -> Participant:
     """The person outside."""
-    return Participant(id=id, role="contact", name=name, address=address)
+    return Participant(id=id, role="contact", name=name, address=address, username=username)
 
 
 def business(id: str) -> Participant:  # noqa: A002 (the field's name)

@@ -42,6 +42,10 @@ class _Message(Talk, frozen=True, kw_only=True):
     subject: str | UnsetType = UNSET
     quick_reply: QuickReply | UnsetType = UNSET
     referral: Referral | UnsetType = UNSET
+    forwarded: Literal["once", "often"] | UnsetType = UNSET
+    """The writer passed on what somebody else wrote; `often`: as many did before."""
+    past: bool | UnsetType = UNSET
+    """True for one of the time before the account was connected: not to be answered."""
     unsupported: bool | UnsetType = UNSET
     """True where the provider does not hand out what was written: it is to be seen in its app."""
     commands: tuple[str, ...] | UnsetType = UNSET
@@ -113,6 +117,8 @@ class MessageRead(Talk, frozen=True, kw_only=True):
     type: ClassVar[str] = "message.read"
     message_ids: tuple[str, ...] = ()
     watermark: Time | UnsetType = UNSET
+    played: bool | UnsetType = UNSET
+    """True: a voice message was listened to."""
 
 
 class MessageFailed(Talk, frozen=True, kw_only=True):
@@ -233,6 +239,10 @@ class CallUpdated(Talk, frozen=True, kw_only=True):
     call_id: str
     direction: Literal["inbound", "outbound"]
     state: str
+    """`started`, `ringing`, `accepted`, `rejected`, `completed`, `failed`, `ended`, or what the
+    provider calls it.
+    """
+    duration_s: int | UnsetType = UNSET
 
 
 class _Comment(Content, frozen=True, kw_only=True):

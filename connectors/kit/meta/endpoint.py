@@ -12,6 +12,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from connectors.kit.instagram.whose import account_of
+from connectors.kit.meta.numbers import by_number
 from connectors.kit.meta.settings import MetaApps
 from connectors.kit.rawjson import UNREADABLE, elements, members, mend
 from connectors.kit.shape import Id
@@ -20,7 +21,11 @@ from contracts.connector import Delivery, Endpoint, Item, VerifiedDelivery
 from contracts.errors import BadSignature, MalformedDelivery
 from contracts.messages import clean_text
 
-PROVIDERS: Final = {"page": "facebook", "instagram": "instagram"}
+PROVIDERS: Final = {
+    "page": "facebook",
+    "instagram": "instagram",
+    "whatsapp_business_account": "whatsapp",
+}
 """A delivery's `object` → the provider whose connector reads its entries."""
 
 _ADMITS: Final = {"instagram": "instagram", "instagram-previous": "instagram"}
@@ -54,7 +59,8 @@ _about: Final = msgspec.json.Decoder(_About)
 class MetaEndpoint(Endpoint):
     """Signed with an app's secret; an item is what one delivery says of one account.
 
-    An item's bytes are the entry's as they came, or `[entry,entry…]` when the account has several.
+    An item's bytes are the entry's as they came, or `[entry,entry…]` when the account has several;
+    an entry that tells of several phone numbers is cut into one for each.
     An object of no provider here becomes items of `meta.<object>`, which stay unrouted.
     """
 
@@ -82,7 +88,10 @@ class MetaEndpoint(Endpoint):
         kind, entries = _read(delivery.body)
         if len(entries) > _MOST_ENTRIES:
             raise MalformedDelivery("too many entries")
-        return _items(PROVIDERS.get(kind) or f"meta.{_as_name(kind)}", entries)
+        items = _items(PROVIDERS.get(kind) or f"meta.{_as_name(kind)}", entries)
+        if len(items) > _MOST_ENTRIES:
+            raise MalformedDelivery("too many accounts")
+        return items
 
 
 def _read(body: bytes) -> tuple[str, list[bytes]]:
@@ -148,17 +157,14 @@ _WHOSE: Final[Mapping[str, Callable[[bytes], Id | None]]] = {
 
 
 def _items(provider: str, entries: Iterable[bytes]) -> list[Item]:
-    whose = _WHOSE.get(provider)
+    numbered = provider == "whatsapp"
+    told = _numbered(entries) if numbered else _named(entries, _WHOSE.get(provider))
     parts: list[tuple[str, list[bytes]]] = []
     readable: dict[str, list[bytes]] = {}
-    for raw in entries:
-        try:
-            head = _head.decode(raw)
-            route = _route((whose(raw) if whose else None) or head.id)
-        except UNREADABLE:  # an item of its own: it must not spoil others of its account
-            broken = _found_route(raw)
-            parts.append((broken, [raw]))
-            _close(readable, broken)
+    for route, raw, sound in told:
+        if not sound:  # an item of its own: it must not spoil others of its account
+            parts.append((route, [raw]))
+            _close(readable, route)
             continue
         if route in readable:
             readable[route].append(raw)
@@ -167,6 +173,25 @@ def _items(provider: str, entries: Iterable[bytes]) -> list[Item]:
         if route:
             readable[route] = parts[-1][1]
     return [Item(provider=provider, route=route, raw=_joined(raws)) for route, raws in parts]
+
+
+_Told = tuple[str, bytes, bool]
+"""A route, what goes there, and whether it can be read."""
+
+
+def _named(entries: Iterable[bytes], whose: Callable[[bytes], Id | None] | None) -> Iterator[_Told]:
+    for raw in entries:
+        try:
+            head = _head.decode(raw)
+            yield _route((whose(raw) if whose else None) or head.id), raw, True
+        except UNREADABLE:
+            yield _found_route(raw), raw, False
+
+
+def _numbered(entries: Iterable[bytes]) -> Iterator[_Told]:
+    for entry in entries:
+        for route, raw, sound in by_number(entry):
+            yield _route(route), raw, sound
 
 
 def _close(readable: dict[str, list[bytes]], route: str) -> None:
