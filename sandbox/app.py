@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.api import Api, refused
+from sandbox.changes import Changes
 from sandbox.control import Control, Logins
 from sandbox.delivery import RETRY_PAUSES_S, TIME_LIMIT_S, Postman
 from sandbox.facebook import errors as graph_errors
@@ -116,6 +117,7 @@ def build(settings: Settings, retry_pauses_s: Sequence[float] = RETRY_PAUSES_S) 
     accounts = {one.user_id: one.name for one in logins.instagram.all.values()}
     reach = Reach(logins.facebook, logins.instagram)
     messenger = Messenger(settings.pages, accounts, postman, reach.why_silent)
+    changes = Changes(logins.facebook, logins.instagram, postman, reach.why_silent)
     api = Api(messenger, postman, handshake, logins.facebook)
 
     @contextlib.asynccontextmanager
@@ -136,7 +138,7 @@ def build(settings: Settings, retry_pauses_s: Sequence[float] = RETRY_PAUSES_S) 
             *WhatsAppApi(logins.whatsapp, logins.room).routes(),
             *_site(),
             *api.routes(),
-            *Control(logins, messenger).routes(),
+            *Control(logins, messenger, changes).routes(),
             graph.versioned(),
         ],
         middleware=[Middleware(SecurityHeaders)],

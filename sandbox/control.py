@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox.api import Json, number_of, read_fields
+from sandbox.changes import Changes
 from sandbox.facebook.actions import FacebookActions
 from sandbox.facebook.state import Facebook
 from sandbox.facebook.world import Page, Person
@@ -62,8 +63,8 @@ class Logins:
 class Control:
     """The endpoints, all under `/api`."""
 
-    def __init__(self, logins: Logins, messenger: Messenger) -> None:
-        self._logins, self._messenger = logins, messenger
+    def __init__(self, logins: Logins, messenger: Messenger, changes: Changes) -> None:
+        self._logins, self._messenger, self._changes = logins, messenger, changes
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -81,7 +82,10 @@ class Control:
             _post("/api/facebook/people/{id}/{action}", self.facebook_action),
             _post("/api/facebook/pages/{id}", self.change_page),
             _post("/api/facebook/pages/{id}/unsubscribe", self.unsubscribe),
+            _post("/api/facebook/pages/{id}/leads", self._changes.lead),
+            _post("/api/facebook/pages/{id}/changes", self._changes.of_page),
             _post("/api/instagram/accounts", self.add_account),
+            _post("/api/instagram/accounts/{id}/changes", self._changes.of_account),
             _post("/api/instagram/accounts/{id}/{action}", self.instagram_action),
             _post("/api/google/people", self.add_google_person),
             _post("/api/google/people/{id}/{action}", self.google_action),

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from storage import drain_sql, undrained
+from storage import drain_sql, lookups, undrained
 from storage.database import Database, now_ms, one_trip
 from storage.leases import LANE, Lease, check_fences, move_marks
 from storage.schema import (
@@ -129,7 +129,8 @@ class DrainStore:
         """Without what was revoked or erased since it was computed; holds both off until the
         commit. Raises `LeaseLost`.
         """
-        ids = sorted({row.connection for rows in (turn.appends, turn.parks) for row in rows})
+        awaited = [row.append for row in turn.lookups]
+        ids = sorted({x.connection for rows in (turn.appends, turn.parks, awaited) for x in rows})
         whom = sorted({(a.tenant, a.contact) for a in turn.appends if a.contact is not None})
         with one_trip(connection):
             if turn.leases:
@@ -166,6 +167,10 @@ class DrainStore:
         if turn.parks:
             at = {"parked_at_ms": now_ms()}
             self._sql.insert_new(connection, parked, [row._asdict() | at for row in turn.parks])
+        if turn.lookups:
+            lookups.keep(connection, turn.lookups, self._sql.insert_new)
+        if turn.completed:
+            lookups.remove(connection, turn.completed)
         if turn.tried:
             connection.execute(sa.delete(attempts).where(attempts.c.item.in_(turn.tried)))
 
@@ -213,6 +218,7 @@ def _still_wanted(
     return turn._replace(
         appends=[row for row in turn.appends if wanted(row)],
         parks=[row for row in turn.parks if row.connection in live],
+        lookups=[row for row in turn.lookups if wanted(row.append)],
         threads=[threads[id_] for id_ in sorted(threads)],
     )
 

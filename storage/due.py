@@ -241,6 +241,12 @@ def finish(connection: sa.Connection, taken: Taken, due_at_ms: int | None) -> No
     _update(connection, taken, ended | _or_asked(due_at_ms))
 
 
+def end(connection: sa.Connection, taken: Taken) -> None:
+    """Within a transaction, as its first step: the row is done for good. Raises `LeaseLost`."""
+    if connection.execute(sa.delete(due).where(*_ours(taken))).rowcount != 1:
+        raise LeaseLost(f"{taken.kind} {taken.key}")
+
+
 def check(connection: sa.Connection, taken: Taken) -> None:
     """Within a transaction, as its first step: the row is still ours, and stays so until the
     commit. Raises `LeaseLost`.

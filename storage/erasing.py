@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.database import Database, now_ms
+from storage.lookups import lookups
 from storage.schema import connections, erased_contacts, grants, messages, parked
 from storage.sending_schema import threads
 
@@ -47,7 +48,7 @@ class Erasing:
         with self._database.write() as connection:
             self._hold_off(connection, tenant)
             connection.execute(mark)
-            _forget(connection, threads.c.contact == contact, tenant)
+            _forget(connection, tenant, contact)
             end = _end(connection)
         return self._blank(sa.and_(messages.c.tenant == tenant, messages.c.contact == contact), end)
 
@@ -64,7 +65,7 @@ class Erasing:
             )
             connection.execute(sa.delete(parked).where(parked.c.tenant == tenant))
             emptied = {"sealed": b"", "version": grants.c.version + 1}
-            _forget(connection, sa.true(), tenant)
+            _forget(connection, tenant)
             connection.execute(sa.update(grants).where(grants.c.tenant == tenant).values(emptied))
             end = _end(connection)
         return self._blank(messages.c.tenant == tenant, end)
@@ -94,9 +95,13 @@ class Erasing:
             return rows.rowcount
 
 
-def _forget(connection: sa.Connection, whom: sa.ColumnElement[bool], tenant: str) -> None:
-    """With whom the tenant's conversations were."""
-    connection.execute(sa.delete(threads).where(threads.c.tenant == tenant, whom))
+def _forget(connection: sa.Connection, tenant: str, contact: bytes | None = None) -> None:
+    """With whom the tenant's conversations were, and what waits to be looked up; of one contact, or
+    all of it.
+    """
+    for table in (threads, lookups):
+        whose = table.c.contact == contact if contact is not None else sa.true()
+        connection.execute(sa.delete(table).where(table.c.tenant == tenant, whose))
 
 
 def _end(connection: sa.Connection) -> int:

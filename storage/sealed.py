@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from storage.connecting_schema import connect_sessions
+from storage.lookups import lookups
 from storage.message_id import seal_id
 from storage.schema import connections, grants, messages, parked
 from storage.sending_schema import sends, threads
@@ -42,6 +43,7 @@ SEALED: Final = (
     Sealed(connect_sessions, "connect-session", ("id",), str.encode),
     Sealed(threads, "thread", ("id",), str.encode),
     Sealed(sends, "send", ("id",), str.encode),
+    Sealed(lookups, "message", ("day", "hash"), seal_id),
 )
 """A new sealed column is one line here."""
 

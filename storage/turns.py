@@ -53,6 +53,13 @@ class Thread(NamedTuple):
     sealed: bytes
 
 
+class Lookup(NamedTuple):
+    """A message that is to be completed first, until `until_ms`: then it is logged as it is."""
+
+    append: Append
+    until_ms: int
+
+
 class Park(NamedTuple):
     """An item whose content cannot be read for one connection, sealed for its tenant."""
 
@@ -108,6 +115,9 @@ class Turn(NamedTuple):
     appends: Sequence[Append] = ()
     parks: Sequence[Park] = ()
     threads: Sequence[Thread] = ()
+    lookups: Sequence[Lookup] = ()
+    completed: Collection[str] = ()
+    """Ids of lookups whose messages are among `appends`."""
     defer: Sequence[Deferred] = ()
     resume: Sequence[Deferred] = ()
     strand: Sequence[Unrouted] = ()

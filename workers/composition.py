@@ -22,6 +22,7 @@ from storage.gaps import Gaps
 from storage.grants import RECONCILE, REFRESH, Grants
 from storage.inspections import Inspections
 from storage.leases import Leases
+from storage.lookups import LOOKUP, Lookups
 from storage.openings import TokenOpenings
 from storage.pooler import direct_database, open_database
 from storage.replays import Replays
@@ -32,6 +33,7 @@ from storage.signals import SIGNAL, Signals
 from token_vault import GrantTokens, Openings, open_vault
 from workers import queue
 from workers.calling import Accounts
+from workers.completing import Completing
 from workers.consents import Consents
 from workers.drain import Drainer, Tally
 from workers.ending import Ending
@@ -141,12 +143,23 @@ class Parts:
         self._end(store, known, normalizer)
         self._reconcile(store, known)
         self.heeding = self._heeding(store, normalizer)
+        self.completing = Completing(
+            Lookups(self.database),
+            known,
+            self.rows,
+            store,
+            self.accounts,
+            self.vault,
+            on,
+            self.metrics,
+        )
         jobs = {
             REFRESH: self.refresher.run,
             RECONCILE: self.reconciler.run,
             REVOKE: self.revoker.run,
             SIGNAL: self.heeding.run,
             WATCH: Watchdog(self._activity, store).run,
+            LOOKUP: self.completing.run,
         }
         self.scheduler = Scheduler(self.rows, jobs, self.metrics)
 

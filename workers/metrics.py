@@ -42,6 +42,12 @@ class Metrics:
             ["provider"],
             registry=registry,
         )
+        self.lookups = Counter(
+            "gateway_lookups",
+            "Messages that were to be completed by a call, by type and what became of that",
+            ["type", "result"],
+            registry=registry,
+        )
         self.ignored = Counter(
             "gateway_happenings_ignored",
             "Happenings of kinds that are passed over on purpose, by provider and kind",

@@ -13,11 +13,13 @@ from contracts.connection import AccountDetails, decode_details
 from contracts.connector import Account, Event, Ignored, Item, Receives, Unreadable
 from contracts.content import Content, Conversation
 from contracts.errors import GatewayError
+from contracts.lookups import Completes
 from contracts.messages import PREFIX, Message, data_schema, encode, timestamp
 from storage import message_id
 from storage.connections import Connection
+from storage.database import now_ms
 from storage.deliveries import park_id
-from storage.turns import Append, Park, Thread
+from storage.turns import Append, Lookup, Park, Thread
 from token_vault import Purpose, TenantKeys, Vault, contact_hash, conversation_id
 from workers.acquainting import Acquainting
 
@@ -26,16 +28,19 @@ log = structlog.get_logger()
 _DAY_MS: Final = 86_400_000
 _FUTURE_DAYS: Final = 2
 _KNOWN_ACCOUNTS: Final = 10_000
+PATIENCE_S: Final = 900.0
+"""A message that is to be completed is said as it came when that did not succeed for so long."""
 
 
 class Outcome(NamedTuple):
-    """What an item became for one connection: messages, how it failed where it did, and with whom
-    it has conversations.
+    """What an item became for one connection: messages, how it failed where it did, with whom it
+    has conversations, and what is to be looked up before it is a message.
     """
 
     appends: list[Append]
     unreadable: list[Unreadable]
     threads: list[Thread]
+    lookups: list[Lookup]
 
 
 def account_details(connection: Connection, keys: TenantKeys) -> AccountDetails:
@@ -76,7 +81,7 @@ class Normalizer:
         """
         keys = self._vault.tenant(connection.tenant)
         account = self._account(connection, keys)
-        outcome = Outcome([], [], [])
+        outcome = Outcome([], [], [], [])
         try:
             for event in connector.normalize(item, self._context(connection, account, keys)):
                 if isinstance(event, Ignored):
@@ -86,14 +91,17 @@ class Normalizer:
                     continue
                 if isinstance(event, Unreadable):
                     outcome.unreadable.append(event)
-                else:
-                    append = self.append(
-                        event, received_at_ms, connector.channel, connection, late=late
-                    )
-                    outcome.appends.append(append)
-                    at_ms = min(append.at_ms, received_at_ms)
-                    if (thread := self._met(event, at_ms, connection, keys)) is not None:
-                        outcome.threads.append(thread)
+                    continue
+                append = self.append(
+                    event, received_at_ms, connector.channel, connection, late=late
+                )
+                if isinstance(connector, Completes) and type(event.content) in connector.completes:
+                    outcome.lookups.append(Lookup(append, now_ms() + int(PATIENCE_S * 1000)))
+                    continue
+                outcome.appends.append(append)
+                at_ms = min(append.at_ms, received_at_ms)
+                if (thread := self._met(event, at_ms, connection, keys)) is not None:
+                    outcome.threads.append(thread)
         except (GatewayError, MemoryError):
             raise
         # a connector's mistake must not stop the lane: it parks the item

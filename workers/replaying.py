@@ -155,6 +155,11 @@ class Replayer:
         )
         done = () if outcome.unreadable else (park.id,)
         written = self._store.write(
-            Turn(appends=outcome.appends, threads=outcome.threads, unparked=done)
+            Turn(
+                appends=outcome.appends,
+                threads=outcome.threads,
+                lookups=outcome.lookups,
+                unparked=done,
+            )
         )
         return Tally(1, written.added, written.duplicate, 1 - len(done), 0)

@@ -10,7 +10,7 @@ from contracts.causes import SILENCE
 from contracts.connector import Item, Receives
 from contracts.errors import KeyDestroyed
 from storage.connections import Connection, Connections
-from storage.turns import RECEIVING, Append, Park, StoredItem, Thread, Unrouted
+from storage.turns import RECEIVING, Append, Lookup, Park, StoredItem, Thread, Unrouted
 from workers.consents import Consents, Named
 from workers.hearing import Hearing
 from workers.normalizing import Normalizer
@@ -30,7 +30,7 @@ class Opened(NamedTuple):
 
 class Routed(NamedTuple):
     """What items became: messages, items parked for a connection, items that nobody takes yet,
-    people whose consent changed, conversations.
+    people whose consent changed, conversations, messages that are to be completed first.
 
     The names are those of a `Turn`.
     """
@@ -40,6 +40,7 @@ class Routed(NamedTuple):
     strand: list[Unrouted]
     named: list[Named]
     threads: list[Thread]
+    lookups: list[Lookup]
 
 
 class _Addressed(NamedTuple):
@@ -76,7 +77,7 @@ class Router:
         """Normalise `work` for every connection that may have it; what cannot be read is parked
         for it. Raises `Unavailable`.
         """
-        routed = Routed([], [], [], [], [])
+        routed = Routed([], [], [], [], [], [])
         for one in self._addressed(work, routed):
             with _unless_shredded(one.connection):
                 outcome = self._normalizer.normalize(
@@ -84,6 +85,7 @@ class Router:
                 )
                 routed.appends.extend(outcome.appends)
                 routed.threads.extend(outcome.threads)
+                routed.lookups.extend(outcome.lookups)
                 if outcome.unreadable:
                     detail = "; ".join(f"{x.kind}: {x.error}" for x in outcome.unreadable)
                     routed.parks.append(self._park(one, "unreadable", detail))
@@ -91,7 +93,7 @@ class Router:
 
     def park(self, work: Sequence[Opened], reason: str) -> Routed:
         """Park `work` for every connection that may have it, unread. Raises `Unavailable`."""
-        routed = Routed([], [], [], [], [])
+        routed = Routed([], [], [], [], [], [])
         for one in self._addressed(work, routed):
             with _unless_shredded(one.connection):
                 routed.parks.append(self._park(one, reason, ""))

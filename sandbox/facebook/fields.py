@@ -45,6 +45,7 @@ WORDS = {
     "instagram_manage_messages": "Manage and access conversations on Instagram",
     "instagram_manage_comments": "Manage comments of the linked Instagram account",
     "business_management": "Manage your business portfolio",
+    "leads_retrieval": "Access leads for your Pages",
 }
 """How the dialog says what a permission allows; another one is shown by its name."""
 
@@ -73,7 +74,11 @@ OTHER_FIELDS = frozenset({"feed", "inbox_labels", "leadgen", "mention", "name", 
 PAGE_FIELDS = MESSAGING_FIELDS | OTHER_FIELDS
 """Fields of a Page; names of Instagram's (`messaging_seen`, `message_edit`) are none."""
 
-PERMISSION_OF = dict.fromkeys(MESSAGING_FIELDS, "pages_messaging")
+PERMISSION_OF = {
+    **dict.fromkeys(MESSAGING_FIELDS, "pages_messaging"),
+    "leadgen": "leads_retrieval",
+    "feed": "pages_read_user_content",
+}
 """Which permission a field needs beside `pages_manage_metadata`."""
 
 FIELD_OF = {
@@ -95,5 +100,6 @@ FIELD_OF = {
     "response_feedback": "response_feedback",
     "order": "send_cart",
     "template_coupon": "messages",
+    **{field: field for field in OTHER_FIELDS},
 }
-"""The phone's kinds of event and the field under which each is delivered."""
+"""The phone's kinds of event, and changes, with the field under which each is delivered."""

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sandbox.facebook import errors
+from sandbox.facebook import errors, leads
 from sandbox.facebook.graph import HOST, VERSION, Caller, Graph, fields_of, no_field
 from sandbox.facebook.tokens import Token
 from sandbox.facebook.world import Page, Person
@@ -40,10 +40,11 @@ class Nodes:
         ]
 
     async def node(self, request: Request) -> Response:
-        """GET `?fields`: a person or a Page."""
+        """GET `?fields`: a person, a Page or a lead."""
         caller, params = await self._graph.call(request)
         object_id = request.path_params["object"]
-        asked = fields_of(params.optional("fields"), "id,name")
+        text = params.optional("fields")
+        asked = fields_of(text, "id,name")
         params.finish()
         token = caller.token
         if object_id == "me" and token is not None and token.page is not None:
@@ -51,6 +52,10 @@ class Nodes:
         if object_id in self._graph.facebook.world.pages:
             page = self._graph.page(object_id, caller)
             return errors.answer(request, self._page(page, caller, asked))
+        if (lead := self._graph.facebook.world.leads.get(object_id)) is not None:
+            page = self._graph.facebook.world.pages[lead.page]
+            wanted = fields_of(text, leads.DEFAULT)
+            return errors.answer(request, leads.shown(lead, page, caller, list(wanted)))
         return errors.answer(request, _person(self._graph.person(object_id, caller), asked))
 
     async def permissions(self, request: Request) -> Response:

@@ -1,8 +1,12 @@
 """Who is on Facebook: people, the Pages they run, what they have granted to the app."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sandbox.facebook.fields import PERMISSION_OF, PERMISSIONS
+
+if TYPE_CHECKING:
+    from sandbox.facebook.leads import Lead
 
 TASKS = ("ADVERTISE", "ANALYZE", "CREATE_CONTENT", "MESSAGING", "MODERATE", "MANAGE")
 """The tasks that Graph reports of a person's role on a Page."""
@@ -71,10 +75,11 @@ class Person:
 
 @dataclass
 class World:
-    """People and Pages by id."""
+    """People, Pages and leads by id."""
 
     people: dict[str, Person] = field(default_factory=dict)
     pages: dict[str, Page] = field(default_factory=dict)
+    leads: dict[str, "Lead"] = field(default_factory=dict)
     systems: dict[str, Person] = field(default_factory=dict)
     """System users: a business has one for the app, and nobody logs in as it."""
 

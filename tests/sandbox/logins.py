@@ -121,9 +121,12 @@ class Login:
         """Press Continue with these boxes ticked, or `decision="cancel"`."""
         return self.http.post(path, params=query, data={"decision": "continue", **ticked})
 
-    def facebook(self, person: str = OLENA, **ticked: object) -> str:
-        """Connect at Facebook with everything ticked that is offered; returns the user token."""
-        query = self.ask_facebook(person)
+    def facebook(self, person: str = OLENA, scope: str | None = None, **ticked: object) -> str:
+        """Connect at Facebook with everything ticked that is offered; returns the user token.
+        `scope`: what is asked for, in place of a Configuration.
+        """
+        asked: dict[str, str | None] = {"config_id": None, "scope": scope} if scope else {}
+        query = self.ask_facebook(person, **asked)
         offered = boxes(self.http.get("/v24.0/dialog/oauth", params=query))
         code = query_of(self.decide("/v24.0/dialog/oauth", query, **{**offered, **ticked}))["code"]
         answer = self.exchange_facebook(code)
