@@ -186,7 +186,7 @@ def test_stopped_within_a_span_it_counts_what_it_has_resealed(
         done = orders.last_round()
         assert done is not None
         assert done.resealed == resealed
-    assert resealed == 9
+    assert resealed == 10
 
 
 def test_each_token_that_is_opened_on_the_way_is_counted(rig: Rig, orders: Rotations) -> None:
