@@ -30,10 +30,11 @@ run: install ## edge, worker, scheduler and sandbox, with everything under var/
 fingerprint = { git ls-files -z --cached --others --exclude-standard | xargs -0 sha256sum; \
 	env | grep -E '^(GATEWAY_|PYTEST_|CI=)' | sort; } 2>&1 | sha256sum
 
-# Three at a time: most tests wait for disks, processes and browsers. A file's tests stay together.
+# Three at a time: most tests wait for disks, processes and browsers. A file's tests stay together, in the
+# order of tests/conftest.py: long ones first.
 test: install ## the whole suite
 	@rm -f .cache/tests-passed; mkdir -p .cache
-	@before=$$($(fingerprint)); $(BIN)/python -m pytest -n 3 --dist loadfile --junitxml=.cache/tests.xml && \
+	@before=$$($(fingerprint)); $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --junitxml=.cache/tests.xml && \
 	  if [ "$$before" = "$$($(fingerprint))" ]; then echo "$$before" > .cache/tests-passed; fi
 
 lint: install ## format, lint, types, import rules

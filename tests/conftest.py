@@ -1,9 +1,10 @@
 """Fixtures that every test may use: databases, brokers, private servers, processes."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,6 +19,21 @@ settings.register_profile("ci", settings.get_profile("local"), derandomize=True,
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 Spawn = Callable[..., services.Process]
+
+
+def pytest_configure() -> None:
+    """Run in the background of a shell, we would ignore Ctrl-C, and so would all that we start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+LONG: Final = ("slow", "chaos", "chromium")
+"""Markers of tests that take long."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with long tests come first: whoever got one at the end would be waited for."""
+    long = {item.path for item in items if any(map(item.get_closest_marker, LONG))}
+    items.sort(key=lambda item: item.path not in long)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -49,12 +49,18 @@ class Play:
     # -- webhooks ----------------------------------------------------------------------------------
 
     def deliver(self, body: bytes, secret: str = "app secret", expect: int = 200) -> None:
-        """Post it, signed with a planted secret."""
+        """Post it, signed with a planted secret; as providers do, again while we are busy."""
+        status = self._posted(body, secret)
+        if status == 503 != expect:
+            eventually(lambda: self._posted(body, secret) == expect, PATIENCE_S, 0.5)
+        else:
+            assert status == expect
+
+    def _posted(self, body: bytes, secret: str) -> int:
         digest = hmac.new(self.planted.secret(secret).encode(), body, hashlib.sha256).hexdigest()
         with self.stage.client("") as client:
             headers = {"x-hub-signature-256": f"sha256={digest}"}
-            answer = client.post(HOOK, content=body, headers=headers)
-        assert answer.status_code == expect, answer.text
+            return client.post(HOOK, content=body, headers=headers).status_code
 
     def webhooks(self) -> None:
         """Good ones, and those that are refused, cannot be split, or find nobody."""
@@ -101,8 +107,16 @@ class Play:
     def arrives(self, *names: str) -> None:
         """Wait until texts are in the feed: they really went all the way."""
         texts = {self.planted.markers[name] for name in names}
-        eventually(lambda: texts <= {x["data"].get("text") for x in self.pull()}, PATIENCE_S, 0.2)
+        eventually(lambda: texts <= self._texts_pulled(), PATIENCE_S, 0.2)
         self.texts += names
+
+    def _texts_pulled(self) -> set[str | None]:
+        """None of them while we are busy."""
+        with self.stage.client(self.crm) as client:
+            answer = client.get("/v1/messages", params={"limit": 1000})
+        if answer.status_code == 503:
+            return set()
+        return {x["data"].get("text") for x in answer.raise_for_status().json()["messages"]}
 
     def calls(self) -> None:
         """Everything that a reader asks."""

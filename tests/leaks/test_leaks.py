@@ -176,7 +176,7 @@ def test_nothing_leaks(
     outages.database_away(play, backend)
     outages.wrong_settings(play)
     outages.faults(play, backend)
-    eventually(consents.are_done, PATIENCE_S)
+    eventually(consents.are_done, 2 * PATIENCE_S)  # a killed worker's are gone through one by one
     provider.close()
     consents.again()
     eventually(consents.found_nobody, PATIENCE_S)
