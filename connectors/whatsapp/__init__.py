@@ -8,13 +8,23 @@ from msgspec import UNSET
 
 from connectors.kit.meta.settings import MetaSettings
 from connectors.whatsapp.events import BY_APP, EVENTS, FIELDS, is_echo
+from connectors.whatsapp.media import CloudMedia
 from connectors.whatsapp.messages import APP
-from connectors.whatsapp.notices import LISTINGS
+from connectors.whatsapp.notices import BESIDE, LISTINGS
 from connectors.whatsapp.occasion import Occasion
 from connectors.whatsapp.reading import Found, Reader, Strange
 from connectors.whatsapp.telling import tell, unrecognized
 from contracts import content
-from contracts.connector import FOR_ALL, Account, Event, Feature, Item, Receives, Unreadable
+from contracts.connector import (
+    FOR_ALL,
+    Account,
+    Event,
+    Feature,
+    Ignored,
+    Item,
+    Receives,
+    Unreadable,
+)
 
 __all__ = ["WhatsApp"]
 
@@ -35,7 +45,7 @@ _TALK: Final = (
 )
 
 
-class WhatsApp(Receives):
+class WhatsApp(Receives, CloudMedia):
     """The account is the phone number, by the id that Meta gave it; what concerns all numbers of a
     WhatsApp Business Account comes for each of them.
 
@@ -48,9 +58,9 @@ class WhatsApp(Receives):
     )
     events: ClassVar[Mapping[str, Any]] = EVENTS
     emits: ClassVar[tuple[type[content.Content], ...]] = (*_TALK, *FOR_ALL)
-    reader: ClassVar[Reader] = Reader(FIELDS, LISTINGS)
+    reader: ClassVar[Reader] = Reader(FIELDS, LISTINGS, BESIDE)
 
-    def normalize(self, item: Item, account: Account) -> Iterator[Event | Unreadable]:
+    def normalize(self, item: Item, account: Account) -> Iterator[Event | Unreadable | Ignored]:
         for piece in self.reader.read(item.raw):
             if isinstance(piece, Unreadable):
                 yield piece

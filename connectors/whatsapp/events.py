@@ -32,6 +32,7 @@ FIELDS: Final[Mapping[str, Lists]] = {
 _NAMED: Final[Mapping[str, Listing]] = {
     **{listing.name: listing for lists in FIELDS.values() for listing in lists.values()},
     **notices.LISTINGS,
+    **notices.BESIDE,
 }
 
 EVENTS: Final[Mapping[str, Any]] = {

@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 from connectors.kit.shape import Misshapen, given, milliseconds, moment, named, text_of
 from connectors.whatsapp import shapes
 from connectors.whatsapp.attachments import form, media, objects
+from connectors.whatsapp.media import to_fetch
 from connectors.whatsapp.occasion import Occasion, address_of
 from connectors.whatsapp.telling import Listing, Meaning, Unknown
 from contracts import content
@@ -31,10 +32,10 @@ def picture(on: Occasion, it: shapes.Message) -> Event:
     """An image, a video, a sound, a document, a sticker."""
     told = _there(getattr(it, it.type), it.type)
     caption = told.get("caption")
-    attached = (media(on.account.id, str(it.id), it.type, told),)
-    return _message(
-        on, it, text=caption if isinstance(caption, str) else None, attachments=attached
-    )
+    attached = media(on.account.id, str(it.id), it.type, told)
+    said = caption if isinstance(caption, str) else None
+    event = _message(on, it, text=said, attachments=(attached,))
+    return msgspec.structs.replace(event, media=to_fetch(attached, told))
 
 
 def location(on: Occasion, it: shapes.Message) -> Event:

@@ -135,6 +135,15 @@ def error(on: Occasion, it: shapes.Error) -> Event:
     return on.event(data, f"errors:{it.code}:{on.ms(None)}:{told}", None, None)
 
 
+def left_out(on: Occasion, names: list[str]) -> Event:
+    """Something happened, and the app's webhooks are set to leave out what. Once a day for the
+    same fields: there is nothing else to tell such entries by.
+    """
+    told = ", ".join(sorted(set(names)))
+    data = content.AccountNotice(notice="values_left_out", severity="warning", detail=told)
+    return on.event(data, f"{on.kind}:{told}", None, None)
+
+
 def _texts(value: Any, path: str) -> Iterator[str]:
     """What stands at `path`, in every element where there are several; as text."""
     if isinstance(value, list):
@@ -159,3 +168,7 @@ LISTINGS: Final[Mapping[str, Listing]] = {
 """The field of a change → how its value is read: as one happening."""
 
 ERRORS: Final = Listing("errors", msgspec.json.Decoder(shapes.Error), "", {"": error})
+BESIDE: Final = {
+    "changed_fields": Listing("changed_fields", msgspec.json.Decoder(list[str]), "", {"": left_out})
+}
+"""Members of an entry beside its changes."""

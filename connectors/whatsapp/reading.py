@@ -60,11 +60,16 @@ _timed: Final = msgspec.json.Decoder(_Timed)
 
 class Reader:
     """Reads items. `fields`: those whose values list happenings; `notices`: those whose values are
-    one.
+    one; `beside`: members of an entry that are one.
     """
 
-    def __init__(self, fields: Mapping[str, Lists], notices: Mapping[str, Listing]) -> None:
-        self._fields, self._notices = fields, notices
+    def __init__(
+        self,
+        fields: Mapping[str, Lists],
+        notices: Mapping[str, Listing],
+        beside: Mapping[str, Listing],
+    ) -> None:
+        self._fields, self._notices, self._beside = fields, notices, beside
 
     def read(self, raw: bytes) -> Iterator[Piece]:
         """The pieces of an item in order. Raises nothing."""
@@ -90,6 +95,8 @@ class Reader:
             if key == "changes":
                 for one in _listed(value):
                     yield from self._read_change(one, time)
+            elif key is not None and key in self._beside:
+                yield Found(key, self._beside[key], value, Told(time=time))
             elif key is None:
                 yield Unreadable(kind="entry", error="something in it is no member")
             elif key not in ("id", "time"):

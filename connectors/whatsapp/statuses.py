@@ -1,10 +1,10 @@
 """What became of messages that the business sent.
 
 They come in any order, and more than once. That Meta has taken a message (`sent`) is said by the
-answer to the call that sent it; here it makes no message of its own.
+answer to the call that sent it: it is passed over.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -14,13 +14,13 @@ from connectors.whatsapp import shapes
 from connectors.whatsapp.occasion import Occasion
 from connectors.whatsapp.telling import Listing, Meaning
 from contracts import content
-from contracts.connector import Event
+from contracts.connector import Event, Ignored
 from contracts.content.talk import Talk
 
 
-def sent(on: Occasion, it: shapes.Status) -> Iterable[Event]:
+def sent(on: Occasion, it: shapes.Status) -> Ignored:
     """Accepted by Meta, which is no outcome yet."""
-    return ()
+    return Ignored(on.kind)
 
 
 def delivered(on: Occasion, it: shapes.Status) -> Event:

@@ -9,11 +9,11 @@ from connectors.kit.rawjson import UNREADABLE, has_nul, members, mend, too_deep,
 from connectors.kit.shape import Misshapen, Number, digest, milliseconds, moment
 from connectors.whatsapp.occasion import Occasion
 from contracts import content
-from contracts.connector import Event, Unreadable
+from contracts.connector import Event, Ignored, Unreadable
 from contracts.messages import clean_text
 
-Result = Event | Unreadable
-Meaning = Callable[[Occasion, Any], Event | Iterable[Result]]
+Result = Event | Unreadable | Ignored
+Meaning = Callable[[Occasion, Any], Event | Ignored | Iterable[Result]]
 
 
 class Unknown(Exception):
@@ -71,7 +71,7 @@ def meant(on: Occasion, meaning: Meaning, it: Any) -> Iterator[Result]:
     """What `it` means, or how it cannot be read."""
     try:
         results = meaning(on, it)
-        yield from (results,) if isinstance(results, Event) else results
+        yield from (results,) if isinstance(results, Event | Ignored) else results
     except Misshapen as problem:
         yield Unreadable(kind=on.kind, error=str(problem))
     except Unknown as new:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, TypeVar
 import httpx
 import msgspec
 
-from connectors.kit.meta.auth import GRAPH_HOST, GraphAuth
+from connectors.kit.meta.auth import GraphAuth
 from connectors.kit.meta.errors import (
     GraphError,
     error_of,
@@ -21,6 +21,7 @@ from connectors.kit.meta.errors import (
     refusal,
     verdict,
 )
+from connectors.kit.meta.hosts import GRAPH_HOST
 from connectors.kit.meta.settings import MetaSettings
 from connectors.kit.shape import Id
 from connectors.kit.transport.failures import read

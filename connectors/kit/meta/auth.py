@@ -3,17 +3,12 @@
 import hashlib
 import hmac
 from collections.abc import Generator
-from typing import Final
 
 import httpx
 
+from connectors.kit.meta.hosts import GRAPH_HOST, MEDIA_HOST
 from connectors.kit.transport.auth import Bearer
 from contracts.tokens import Secret
-
-GRAPH_HOST: Final = "graph.facebook.com"
-MEDIA_HOST: Final = "lookaside.fbsbx.com"
-"""Where WhatsApp's media are to be had with the token
-(https://developers.facebook.com/docs/whatsapp/cloud-api/reference/media)."""
 
 
 def appsecret_proof(token: Secret, app_secret: Secret) -> str:
