@@ -13,6 +13,7 @@ from connectors.whatsapp.messages import APP
 from connectors.whatsapp.notices import BESIDE, LISTINGS
 from connectors.whatsapp.occasion import Occasion
 from connectors.whatsapp.reading import Found, Reader, Strange
+from connectors.whatsapp.sending import NumberSends
 from connectors.whatsapp.telling import tell, unrecognized
 from contracts import content
 from contracts.connector import (
@@ -45,7 +46,7 @@ _TALK: Final = (
 )
 
 
-class WhatsApp(Receives, CloudMedia):
+class WhatsApp(Receives, CloudMedia, NumberSends):
     """The account is the phone number, by the id that Meta gave it; what concerns all numbers of a
     WhatsApp Business Account comes for each of them.
 
