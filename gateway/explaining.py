@@ -29,6 +29,14 @@ class Sentence(NamedTuple):
     do: str = ""
 
 
+class Rest(NamedTuple):
+    """Calls rest until then: of the account, or `of_app` with all its tenants."""
+
+    until_ms: int
+    of_app: bool
+    why: str
+
+
 class Facts(NamedTuple):
     """What is known of a connection. `looks`: how its `reconcile` row stands, `refreshes`: how
     those of its grants do. `accepted`: the version of the policy that its owner accepted (None:
@@ -46,6 +54,7 @@ class Facts(NamedTuple):
     off: str | None = None
     reconnect_url: str = ""
     now_ms: int = 0
+    rests: Sequence[Rest] = ()
 
 
 def explain(facts: Facts) -> list[Sentence]:
@@ -53,7 +62,7 @@ def explain(facts: Facts) -> list[Sentence]:
     told = [_status(facts), *_causes(facts), *_provider(facts)]
     if facts.connection.status in ("revoking", "revoked"):  # what it had is gone, or others'
         return told
-    return [*told, *_failures(facts), *_rest(facts)]
+    return [*told, *_limits(facts), *_failures(facts), *_rest(facts)]
 
 
 def short(connection: Connection) -> str:
@@ -136,6 +145,23 @@ def _provider(facts: Facts) -> list[Sentence]:
     if facts.off is None:
         return []
     return [Sentence("Its provider is off, so that it does nothing.", f"Set {facts.off}.")]
+
+
+_WHY: Final = {
+    "usage": "the limit of {} is nearly used up",
+    "refused": "the provider refuses more calls of {}",
+}
+
+
+def _limits(facts: Facts) -> list[Sentence]:
+    """Until when nothing is called, since that would be refused and make it worse."""
+    found: list[Sentence] = []
+    for rest in facts.rests:
+        whose = "our whole app" if rest.of_app else "this account"
+        why = _WHY[rest.why].format(whose)
+        says = f"Calls to the provider rest until {_at(rest.until_ms)}: {why}."
+        found.append(Sentence(says, "It goes on by itself; what is received arrives meanwhile."))
+    return found
 
 
 def _failures(facts: Facts) -> list[Sentence]:

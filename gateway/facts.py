@@ -1,16 +1,28 @@
 """Gathers what is known of a connection, for who explains it."""
 
 from collections.abc import Mapping
+from typing import Final
 
+from connectors.registry import PROVIDERS
+from contracts.accounts import Offers
+from contracts.gates import Gate
 from contracts.settings import Settings
 from gateway.connecting import Connected
-from gateway.explaining import Facts
+from gateway.explaining import Facts, Rest
 from storage.activity import ActivityStore
 from storage.database import Database, now_ms
 from storage.due import DueRows
+from storage.gates import GateStore
 from storage.grants import RECONCILE, REFRESH, Grants
 from storage.inspections import Inspections, Subscription
-from token_vault import Vault, reconnect_url
+from token_vault import Vault, gate_names, reconnect_url
+
+_APPS: Final = {
+    line.connector.name: line.connector.login
+    for line in PROVIDERS
+    if issubclass(line.connector, Offers)
+}
+"""Provider → whose app calls it: logins are named after their hosts."""
 
 
 class FactFinder:
@@ -23,6 +35,7 @@ class FactFinder:
         self._grants, self._inspections = Grants(database), Inspections(database)
         self._activity, self._rows = ActivityStore(database), DueRows(database)
         self._vault, self._settings, self._off = vault, settings, off
+        self._gates, self._gate_name = GateStore(database), gate_names(vault)
 
     def find(self, connected: Connected) -> Facts:
         """Raises `Unavailable`."""
@@ -46,7 +59,16 @@ class FactFinder:
                 connection.receives_from_ms,
             ),
             now_ms(),
+            self._rests(connected),
         )
+
+    def _rests(self, connected: Connected) -> list[Rest]:
+        provider = connected.connection.provider
+        gates = [Gate(_APPS[provider])] if provider in _APPS else []
+        if connected.details is not None:
+            gates.append(Gate(provider, connected.details.account))
+        found = [(gate, self._gates.of(self._gate_name(gate))) for gate in gates]
+        return [Rest(one[0], not gate.asset, one[1]) for gate, one in found if one is not None]
 
     def _subscription(self, connected: Connected) -> Subscription | None:
         if connected.details is None:

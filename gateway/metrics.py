@@ -5,6 +5,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from contracts.gates import Gate
+
 _BATCH: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 _SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0)
 
@@ -53,7 +55,18 @@ class Metrics:
         self.signals_refused = counter(
             "signals_refused", "Signals refused, by login and reason", "login", "reason"
         )
+        self._gates = counter(
+            "gates_closed",
+            "Rests begun for a rate limit, of the app or of an account, and why",
+            "provider",
+            "of",
+            "why",
+        )
         self.calls = counter("http_calls", "Calls by operation and status", "operation", "status")
+
+    def gate_closed(self, gate: Gate, why: str) -> None:
+        """This process closed a gate; an account's id is no label."""
+        self._gates.labels(gate.provider, "account" if gate.asset else "app", why).inc()
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A gauge `gateway_{name}` that asks `read` when it is scraped."""

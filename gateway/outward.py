@@ -3,6 +3,7 @@
 import threading
 from typing import TYPE_CHECKING
 
+from contracts.gates import Keeper
 from contracts.settings import Settings
 
 if TYPE_CHECKING:
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
 class Outward:
     """One transport per edge. Until it is asked for, nothing of HTTP clients is loaded."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, keeper: Keeper) -> None:
+        self._settings, self._keeper = settings, keeper
         self._lock = threading.Lock()
         self._transport: Transport | None = None
 
@@ -27,7 +28,9 @@ class Outward:
 
                 settings = self._settings
                 self._transport = Transport(
-                    allow=settings.allowed_networks, sandbox_url=settings.sandbox_url
+                    allow=settings.allowed_networks,
+                    sandbox_url=settings.sandbox_url,
+                    keeper=self._keeper,
                 )
             return self._transport.client(auth)
 

@@ -130,7 +130,7 @@ class Control:
         return {"clock_ahead_s": self._logins.clock.ahead_s}
 
     async def trouble(self, _request: Request, fields: Fields) -> JsonObject:
-        """POST `{kind, host?, path?, method?, count?, seconds?}`: the next calls meet trouble."""
+        """POST `{kind, host?, path?, method?, count?, …}`: the next calls meet trouble."""
         self._logins.watch.troubles.arm(fields)
         return {"trouble": self._logins.watch.troubles.document()}
 

@@ -3,6 +3,7 @@
 from contracts.errors import Misconfigured
 from contracts.settings import Settings
 from token_vault.conversations import contact_hash, conversation_id, sent_hash
+from token_vault.gate_names import gate_names
 from token_vault.kek import SETTING, check_uri, load_kek
 from token_vault.keks import Kek, Keks
 from token_vault.kept import Kept, open_kept, seal_kept
@@ -43,6 +44,7 @@ __all__ = [
     "Wrapping",
     "contact_hash",
     "conversation_id",
+    "gate_names",
     "load_kek",
     "named_by",
     "open_from_escrow",

@@ -1,6 +1,6 @@
 """Calls to a provider on behalf of a connection: which of its grants carries them, tokens fresh."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Final, NamedTuple
 
@@ -10,6 +10,7 @@ from connectors.kit.transport.transport import Transport
 from contracts.accounts import Offers
 from contracts.connector import Connector
 from contracts.errors import Misconfigured, NotFound, Reauthorize, Retryable
+from contracts.gates import Gate
 from contracts.login import Login, OAuthLogin
 from storage.connections import Connection, Grant
 from storage.grants import Grants
@@ -39,8 +40,11 @@ class Accounts:
         grants: Grants,
         logins: Mapping[str, Login],
         connectors: Mapping[str, Connector],
+        account_of: Callable[[Connection], str],
     ) -> None:
+        """`account_of`: the connection's id at the provider, whose limits its calls use."""
         self._transport = transport
+        self._account_of = account_of
         self._refresher = refresher
         self._grants = grants
         self._logins = logins
@@ -82,7 +86,8 @@ class Accounts:
     def _caller(self, connection: Connection, grant: Grant, job: str) -> Caller:
         login = self._login(connection, grant)
         tokens = self._refresher.fresh(grant.id, job=job, at_least=LASTS)
-        return Caller(grant, self._transport.client(login.carry(tokens)))
+        asset = Gate(connection.provider, self._account_of(connection))
+        return Caller(grant, self._transport.client(login.carry(tokens), asset=asset))
 
     def _login(self, connection: Connection, grant: Grant) -> OAuthLogin:
         """A token brought by hand goes the way of those that its provider's own login gives."""

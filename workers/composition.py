@@ -19,6 +19,7 @@ from storage.drain import DrainStore
 from storage.due import DueRows
 from storage.escrow import EscrowStore
 from storage.gaps import Gaps
+from storage.gates import GateStore, SharedGates
 from storage.grants import RECONCILE, REFRESH, Grants
 from storage.inspections import Inspections
 from storage.leases import Leases
@@ -30,7 +31,7 @@ from storage.resealing import SealedRows
 from storage.revocations import REVOKE, Revocations
 from storage.rotations import Rotations
 from storage.signals import SIGNAL, Signals
-from token_vault import GrantTokens, Openings, open_vault
+from token_vault import GrantTokens, Openings, gate_names, open_vault
 from workers import queue
 from workers.calling import Accounts
 from workers.completing import Completing
@@ -43,7 +44,7 @@ from workers.hearing import FLUSH_S, Hearing
 from workers.inspecting import Inspector
 from workers.lanes import DrainThreads, LaneQueue
 from workers.metrics import CountedCalls, Metrics
-from workers.normalizing import Normalizer
+from workers.normalizing import Normalizer, account_details
 from workers.policy import Policy
 from workers.reconciling import Reconciler
 from workers.refreshing import Refresher
@@ -172,6 +173,9 @@ class Parts:
             allow=self.settings.allowed_networks,
             sandbox_url=self.settings.sandbox_url,
             observer=CountedCalls(self.metrics),
+            keeper=SharedGates(
+                GateStore(self.database), gate_names(self.vault), self.metrics.gate_closed
+            ),
         )
         self.refresher = Refresher(
             grants,
@@ -184,7 +188,12 @@ class Parts:
             self.metrics,
         )
         self.accounts = Accounts(
-            self.transport, self.refresher, grants, self._logins, self._connectors
+            self.transport,
+            self.refresher,
+            grants,
+            self._logins,
+            self._connectors,
+            lambda one: account_details(one, self.vault.tenant(one.tenant)).account,
         )
         self.counting = Repeating(
             "openings", OPENINGS_EVERY_S, lambda: works("openings", self.openings.flush)

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from connectors.kit.transport.observing import Call
 from connectors.kit.transport.usage import APP, Usage
 from contracts.errors import Misconfigured
+from contracts.gates import Gate
 
 _SECONDS: Final = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200)
 
@@ -42,6 +43,12 @@ class Metrics:
             ["provider"],
             registry=registry,
         )
+        self._gates = Counter(
+            "gateway_gates_closed",
+            "Rests begun for a rate limit, of the app or of an account, and why",
+            ["provider", "of", "why"],
+            registry=registry,
+        )
         self.lookups = Counter(
             "gateway_lookups",
             "Messages that were to be completed by a call, by type and what became of that",
@@ -68,6 +75,10 @@ class Metrics:
             ["kind"],
             registry=registry,
         )
+
+    def gate_closed(self, gate: Gate, why: str) -> None:
+        """This process closed a gate; an account's id is no label."""
+        self._gates.labels(gate.provider, "account" if gate.asset else "app", why).inc()
 
     def serve(self, address: str) -> Callable[[], None]:
         """Serve them at `host:port`, to everybody who reaches it; returns what ends that.

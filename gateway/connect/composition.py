@@ -25,9 +25,10 @@ from storage.activity import ActivityStore
 from storage.connect_sessions import ConnectSessions
 from storage.connections import Connections
 from storage.consenting import Consenting
+from storage.gates import GateStore, SharedGates
 from storage.grants import Grants
 from storage.openings import TokenOpenings
-from token_vault import GrantTokens, Openings
+from token_vault import GrantTokens, Openings, gate_names
 
 if TYPE_CHECKING:
     import httpx
@@ -55,7 +56,8 @@ class Connect:
             GrantTokens(vault, openings),
             lambda: _committed(openings, parts.jobs),
         )
-        self._outward = Outward(settings)
+        gates = SharedGates(GateStore(database), gate_names(vault), parts.metrics.gate_closed)
+        self._outward = Outward(settings, gates)
         self._at_providers = Threads(_AT_PROVIDERS, _MOST_WAITING)
         journey = Journey(
             settings,

@@ -96,7 +96,12 @@ def answer(request: Request, document: object, status: int = 200) -> Response:
 
 
 def trouble(kind: str, _path: str) -> Response:
-    """Return what Graph answers in trouble: code 4 when throttled, else code 2."""
+    """Return what Graph answers in trouble: code 4 when the app is throttled, 32 when a Page is,
+    else code 2.
+    """
+    if kind == "limited":
+        error = GraphError("(#32) Page request limit reached", 32, transient=True)
+        return JSONResponse(error.document(), 403)
     if kind == "throttled":
         usage = '{"call_count":100,"total_time":25,"total_cputime":25}'
         error = GraphError("(#4) Application request limit reached", 4, transient=True)

@@ -2,9 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import parse_qsl
 
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Host, Router
@@ -56,6 +57,9 @@ class _Watched:
         if trouble is None:
             return await served.by(self._app)
         call.trouble = trouble.kind
+        served.headers = trouble.headers()
+        if trouble.kind == "used":
+            return await served.by(self._app)
         if trouble.kind == "slow":
             await asyncio.sleep(trouble.seconds)
             return await served.by(self._app)
@@ -79,6 +83,8 @@ class _Served:
     def __init__(self, scope: Scope, body: bytes, receive: Receive, send: Send, call: Call) -> None:
         self._scope, self._body, self._receive, self._send = scope, body, receive, send
         self._call = call
+        self.headers: Mapping[str, str] = {}
+        """What the answer has beside its own."""
 
     async def by(self, app: ASGIApp, *, unheard: bool = False) -> None:
         """Let `app` answer; `unheard`: nobody gets to know."""
@@ -86,6 +92,8 @@ class _Served:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._call.status = message["status"]
+                for name, value in self.headers.items():
+                    MutableHeaders(scope=message)[name] = value
             if not unheard:
                 await self._send(message)
 

@@ -16,8 +16,10 @@ import pytest
 from connectors.kit.transport.transport import Transport
 from connectors.registry import Registry, build
 from contracts.accounts import Choice, Offers, Subscribes
+from contracts.content import LeadCreated
 from contracts.errors import Permanent, Reauthorize
 from contracts.login import Code, Consent, Granted, OAuthLogin, Tokens, redirect_uri
+from contracts.lookups import Completes
 from contracts.tokens import Secret
 from sandbox.settings import Settings
 from tests.sandbox.logins import APPS
@@ -157,3 +159,16 @@ def test_instagrams_consent_goes_on_after_we_say_that_it_cannot_be_ended(visit: 
     with pytest.raises(Permanent):
         visit.login.revoke(visit.plain, granted.tokens)
     assert visit.login.permissions(visit.plain, granted.tokens) is None
+
+
+@pytest.mark.parametrize("provider", ["facebook"])
+def test_a_lead_is_completed_with_what_was_filled_in(visit: Visit, sandbox: str) -> None:
+    choice, tokens = visit.account(visit.consent())
+    made = httpx.post(
+        f"{sandbox}/api/facebook/pages/{choice.account}/leads", json={"fields": {"name": "Ada"}}
+    ).json()
+    assert isinstance(visit.connector, Completes)
+    bare = LeadCreated(lead_id=made["id"])
+    whole = visit.connector.complete(visit.calling(tokens), choice.account, bare)
+    assert isinstance(whole, LeadCreated)
+    assert whole.fields == {"name": ("Ada",)}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from contracts.causes import KINDS
-from gateway.explaining import Facts, explain, short
+from gateway.explaining import Facts, Rest, explain, short
 from storage.activity import Activity
 from storage.connections import Connection, Grant
 from storage.due import Standing
@@ -42,6 +42,22 @@ def test_one_that_works_says_so_first() -> None:
         "It works.",
         "Its subscription was found whole at 2026-09-21T14:13:20.000Z.",
         "Something was last received for it at 2026-09-21T14:13:20.000Z.",
+    ]
+
+
+def test_calls_that_rest_for_a_limit_are_told_and_until_when() -> None:
+    account = Rest(T + 60_000, False, "usage")
+    app = Rest(T + 120_000, True, "refused")
+    goes_on = "It goes on by itself; what is received arrives meanwhile."
+    assert said(WELL._replace(rests=[account, app]))[1:3] == [
+        (
+            "Calls to the provider rest until 2026-09-21T14:14:20.000Z: the limit of this account is"
+            f" nearly used up. → {goes_on}"
+        ),
+        (
+            "Calls to the provider rest until 2026-09-21T14:15:20.000Z: the provider refuses more calls"
+            f" of our whole app. → {goes_on}"
+        ),
     ]
 
 

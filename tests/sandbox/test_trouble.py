@@ -1,6 +1,7 @@
 """Trouble on request, the log of calls, the clock, and beginning anew."""
 
 import hashlib
+import json
 import time
 
 import pytest
@@ -21,6 +22,19 @@ def test_graph_in_trouble(login: Login) -> None:
     limited = login.graph("GET", "/me", token)
     assert limited.json()["error"]["code"] == 4
     assert '"call_count":100' in limited.headers["x-app-usage"]
+
+
+def test_usage_of_an_asset_is_told_with_answers_and_refusals(login: Login) -> None:
+    token = login.facebook()
+    login.control("trouble", kind="used", path="/me", asset=PAGE, percent=85)
+    served = login.graph("GET", "/me", token)
+    [counts] = served.json() and json.loads(served.headers["x-business-use-case-usage"])[PAGE]
+    assert (counts["call_count"], counts["estimated_time_to_regain_access"]) == (85, 0)
+    login.control("trouble", kind="limited", path="/me", asset=PAGE, minutes=3)
+    limited = login.graph("GET", "/me", token)
+    assert limited.json()["error"]["code"] == 32
+    [counts] = json.loads(limited.headers["x-business-use-case-usage"])[PAGE]
+    assert counts["estimated_time_to_regain_access"] == 3
 
 
 def test_google_in_trouble(login: Login) -> None:

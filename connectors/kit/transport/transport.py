@@ -13,11 +13,13 @@ from connectors.kit.transport.addresses import Guard, Network, Resolve, resolve
 from connectors.kit.transport.bodies import ACCEPT_ENCODING, BodyTooLarge, capped, decoded
 from connectors.kit.transport.deadline import until
 from connectors.kit.transport.failures import FAILURES, failure
+from connectors.kit.transport.gating import Gated
 from connectors.kit.transport.hosts import name_of, place, provider_of, rerouted
 from connectors.kit.transport.network import GuardedNetwork
 from connectors.kit.transport.observing import Call, Observer, Unobserved
 from connectors.kit.transport.usage import usages
 from connectors.kit.transport.within import Within
+from contracts.gates import Gate, Keeper, NoKeeper
 
 USER_AGENT: Final = "cleverbox-gateway (gzip)"
 """Google packs answers for agents that say `gzip` here
@@ -50,7 +52,7 @@ class Transport(httpx.BaseTransport):
     """Connections to all providers, shared by threads; `client` lends them out.
 
     `allow`: networks beside the public ones. `sandbox_url`: where the sandbox plays every provider.
-    `tls`: default, certifi's authorities.
+    `tls`: default, certifi's authorities. `keeper`: which gates are closed, to every client.
     """
 
     def __init__(
@@ -62,8 +64,9 @@ class Transport(httpx.BaseTransport):
         limits: Limits | None = None,
         resolve: Resolve = resolve,
         tls: ssl.SSLContext | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
-        self._limits = limits or Limits()
+        self._limits, self._keeper = limits or Limits(), keeper or NoKeeper()
         self._sandbox_url = sandbox_url
         self._observer: Observer = observer or Unobserved()
         self._sandbox = place(sandbox_url) if sandbox_url else None
@@ -72,14 +75,20 @@ class Transport(httpx.BaseTransport):
         self._wire = _Wire(guard, self._limits, tls)
 
     def client(
-        self, auth: httpx.Auth | None = None, *, only: Collection[str] | None = None
+        self,
+        auth: httpx.Auth | None = None,
+        *,
+        only: Collection[str] | None = None,
+        asset: Gate | None = None,
     ) -> httpx.Client:
         """A client for one account, or for calls without a token; closing it is optional. `only`:
-        the hosts that it reaches (see `Within`), where URLs come from payloads.
+        the hosts that it reaches (see `Within`), where URLs come from payloads. `asset`: the
+        account that its calls are for, which rests when its limit is used up.
         """
         limits = self._limits
+        within = None if only is None else Within(only, self._sandbox)
         return httpx.Client(
-            transport=_Lent(self, None if only is None else Within(only, self._sandbox)),
+            transport=_Lent(self, within, Gated(self._keeper, asset)),
             auth=auth,
             timeout=httpx.Timeout(
                 connect=limits.connect_s,
@@ -148,15 +157,20 @@ class _Wire(httpx.HTTPTransport):
 
 
 class _Lent(httpx.BaseTransport):
-    """The transport without the right to close it: one client's end is not the others'."""
+    """The transport without the right to close it, since one client's end is not the others'; with
+    the hosts that it is for, and the gates that its calls go through.
+    """
 
-    def __init__(self, transport: Transport, within: Within | None) -> None:
-        self._transport, self._within = transport, within
+    def __init__(self, transport: Transport, within: Within | None, gated: Gated) -> None:
+        self._transport, self._within, self._gated = transport, within, gated
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if self._within is not None:
             self._within.check(request.url)
-        return self._transport.handle_request(request)
+        self._gated.enter(request)
+        response = self._transport.handle_request(request)
+        self._gated.heard(request, response)
+        return response
 
 
 class _Over:
