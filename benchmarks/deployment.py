@@ -23,7 +23,7 @@ from storage.connections import Connections
 from storage.database import Database
 from storage.lanes import lane_of
 from tests.processes import Process, free_port
-from tests.services import POSTGRES_URL, fresh_database
+from tests.services import fresh_database, postgres_server_url
 from token_vault import open_vault
 from workers.composition import Parts
 
@@ -179,7 +179,7 @@ def deployment(
 def databases() -> list[str]:
     """What can be measured here: SQLite always, PostgreSQL when its server answers."""
     try:
-        psycopg.connect(POSTGRES_URL, connect_timeout=3).close()
+        psycopg.connect(postgres_server_url(), connect_timeout=3).close()
     except psycopg.OperationalError:
         return ["sqlite"]
     return ["postgresql", "sqlite"]

@@ -10,7 +10,7 @@ from typing import Final
 import psycopg
 
 from benchmarks.figures import Machine
-from tests.services import POSTGRES_URL
+from tests.services import postgres_server_url
 
 _SETTINGS: Final = (
     "server_version",
@@ -46,7 +46,7 @@ def _cpu() -> str:
 
 def _postgresql() -> dict[str, str]:
     try:
-        with psycopg.connect(POSTGRES_URL, connect_timeout=3) as connection:
+        with psycopg.connect(postgres_server_url(), connect_timeout=3) as connection:
             named = "SELECT name, current_setting(name) FROM unnest(%s::text[]) AS name"
             return dict(connection.execute(named, (list(_SETTINGS),)).fetchall())
     except psycopg.OperationalError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import services
+from tests import in_memory, services
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -21,9 +21,11 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 Spawn = Callable[..., services.Process]
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Run in the background of a shell, we would ignore Ctrl-C, and so would all that we start."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if not hasattr(config, "workerinput"):  # the workers of a parallel run share what it has
+        config.add_cleanup(in_memory.begin())
 
 
 LONG: Final = ("slow", "chaos", "chromium")
@@ -133,7 +135,7 @@ def pgbouncer() -> Iterator[services.PrivatePgbouncer]:
     """A running PgBouncer of the test's own, in transaction mode before the shared server."""
     services.require("pgbouncer")
     with services.server_directory() as directory:
-        pooler = services.PrivatePgbouncer(directory, services.POSTGRES_URL)
+        pooler = services.PrivatePgbouncer(directory, services.postgres_server_url())
         pooler.start()
         try:
             yield pooler

@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from scripts.dockerfile_in_chroot import debian_mirror
+from tests import in_memory
 from tests.processes import Process, eventually, free_port, program
 from tests.servers import (
     PrivatePgbouncer,
@@ -26,7 +27,6 @@ from tests.servers import (
 )
 
 __all__ = [
-    "POSTGRES_URL",
     "RABBITMQ_URL",
     "REDIS_URL",
     "PrivatePgbouncer",
@@ -37,16 +37,19 @@ __all__ = [
     "free_port",
     "fresh_database",
     "fresh_vhost",
+    "postgres_server_url",
     "require",
     "server_directory",
 ]
 
-POSTGRES_URL = os.environ.get(
-    "GATEWAY_TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres"
-)
 REDIS_URL = os.environ.get("GATEWAY_TEST_REDIS_URL", "redis://127.0.0.1:6379/0")
 RABBITMQ_URL = os.environ.get("GATEWAY_TEST_RABBITMQ_URL")
 REQUIRED = os.environ.get("GATEWAY_TEST_REQUIRE_SERVICES") == "1"
+
+
+def postgres_server_url() -> str:
+    """Of the server in which tests have databases of their own."""
+    return os.environ.get(in_memory.URL, "postgresql://postgres@127.0.0.1:5432/postgres")
 
 
 def require(service: str) -> None:
@@ -67,7 +70,7 @@ def _missing(service: str) -> str | None:
 
 def _no_postgres() -> str | None:
     try:
-        psycopg.connect(POSTGRES_URL, connect_timeout=3).close()
+        psycopg.connect(postgres_server_url(), connect_timeout=3).close()
     except psycopg.OperationalError as error:
         return str(error).strip().splitlines()[0]
     return None
@@ -149,10 +152,11 @@ SERVICES: dict[str, Callable[[], str | None]] = {
 
 
 @contextlib.contextmanager
-def fresh_database(server_url: str = POSTGRES_URL, template: str = "template1") -> Iterator[str]:
+def fresh_database(server_url: str = "", template: str = "template1") -> Iterator[str]:
     """A new PostgreSQL database, dropped afterwards even when sessions are open; empty, unless it
     is a copy of `template`, to which nobody may be connected.
     """
+    server_url = server_url or postgres_server_url()
     name = f"gateway_test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server_url, autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())

@@ -96,7 +96,7 @@ def test_the_command_line_works_through_it(deployment: Deployment) -> None:
 def test_a_direct_address_that_is_wrong_is_found(parts: Parts, postgres_url: str) -> None:
     pooled = parts.settings.database_url
     for url, wrong in (
-        (services.POSTGRES_URL, "leads to another database"),
+        (services.postgres_server_url(), "leads to another database"),
         ("postgresql://nobody@127.0.0.1:1/none", "nothing can be stored"),
     ):
         environ = {"GATEWAY_DATABASE_URL": str(pooled), "GATEWAY_DATABASE_LISTEN_URL": url}
