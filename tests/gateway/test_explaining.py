@@ -49,15 +49,10 @@ def test_calls_that_rest_for_a_limit_are_told_and_until_when() -> None:
     account = Rest(T + 60_000, False, "usage")
     app = Rest(T + 120_000, True, "refused")
     goes_on = "It goes on by itself; what is received arrives meanwhile."
+    rest = "Calls to the provider rest until 2026-09-21T14"
     assert said(WELL._replace(rests=[account, app]))[1:3] == [
-        (
-            "Calls to the provider rest until 2026-09-21T14:14:20.000Z: the limit of this account is"
-            f" nearly used up. → {goes_on}"
-        ),
-        (
-            "Calls to the provider rest until 2026-09-21T14:15:20.000Z: the provider refuses more calls"
-            f" of our whole app. → {goes_on}"
-        ),
+        f"{rest}:14:20.000Z: the limit of this account is nearly used up. → {goes_on}",
+        f"{rest}:15:20.000Z: the provider refuses more calls of our whole app. → {goes_on}",
     ]
 
 
