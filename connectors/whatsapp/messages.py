@@ -266,4 +266,11 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
 }
 """A message's type → what it means."""
 
-MESSAGES: Final = Listing("messages", msgspec.json.Decoder(shapes.Message), "type", MEANINGS)
+
+def _whose(on: Occasion, it: shapes.Message) -> str:
+    return on.sender(it).id
+
+
+MESSAGES: Final = Listing(
+    "messages", msgspec.json.Decoder(shapes.Message), "type", MEANINGS, _whose
+)

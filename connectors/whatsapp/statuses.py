@@ -82,4 +82,12 @@ MEANINGS: Final[Mapping[str, Meaning]] = {
 }
 """A status → what it means."""
 
-STATUSES: Final = Listing("statuses", msgspec.json.Decoder(shapes.Status), "status", MEANINGS)
+
+def _whose(on: Occasion, it: shapes.Status) -> str:
+    sender: content.Participant = _fields(on, it)["sender"]
+    return sender.id
+
+
+STATUSES: Final = Listing(
+    "statuses", msgspec.json.Decoder(shapes.Status), "status", MEANINGS, _whose
+)

@@ -26,13 +26,15 @@ class Unknown(Exception):
 
 class Listing(NamedTuple):
     """A list of happenings that have one shape. `word` is the field of it that says what happened,
-    `meanings` what that means; empty where all are the same.
+    `meanings` what that means; empty where all are the same. `whose` tells the contact, for what
+    is new; it raises `Misshapen` where nobody is named.
     """
 
     name: str
     decoder: msgspec.json.Decoder[Any]
     word: str
     meanings: Mapping[str, Meaning]
+    whose: Callable[[Occasion, Any], str] | None = None
 
     def kind(self, word: str) -> str:
         """As an event table names it."""
@@ -61,24 +63,26 @@ def tell(on: Occasion, listing: Listing, raw: bytes) -> Iterator[Result]:
     word = getattr(it, listing.word) if listing.word else ""
     meaning = listing.meanings.get(word)
     kind = listing.kind(word)
-    if meaning is None:
-        yield unrecognized(on, kind, raw)
-        return
-    yield from meant(msgspec.structs.replace(on, kind=kind, raw=raw), meaning, it)
-
-
-def meant(on: Occasion, meaning: Meaning, it: Any) -> Iterator[Result]:
-    """What `it` means, or how it cannot be read."""
+    on = msgspec.structs.replace(on, kind=kind, raw=raw)
     try:
+        if meaning is None:
+            raise Unknown(kind)
         results = meaning(on, it)
         yield from (results,) if isinstance(results, Event | Ignored) else results
     except Misshapen as problem:
-        yield Unreadable(kind=on.kind, error=str(problem))
+        yield Unreadable(kind=kind, error=str(problem))
     except Unknown as new:
-        yield unrecognized(on, new.kind, on.raw)
+        yield unrecognized(on, new.kind, raw, _whose(on, listing, it))
 
 
-def unrecognized(on: Occasion, kind: str, raw: bytes) -> Result:
+def _whose(on: Occasion, listing: Listing, it: Any) -> str | None:
+    try:
+        return listing.whose(on, it) if listing.whose else None
+    except Misshapen:
+        return None
+
+
+def unrecognized(on: Occasion, kind: str, raw: bytes, contact: str | None = None) -> Result:
     """Kept whole. Its key has no time: what time it has of its own is in what is hashed."""
     kind = clean_text(kind)[:64]
     data = content.ProviderUnrecognized(kind=kind, item=whole(raw))
@@ -87,7 +91,7 @@ def unrecognized(on: Occasion, kind: str, raw: bytes) -> Result:
         ms = _own_time(raw) or on.ms(None)
     except Misshapen as problem:  # a kind is a word of the delivery's, and what parks is told
         return Unreadable(kind="unrecognized", error=str(problem))
-    return Event(content=data, key=key, at=moment(ms))
+    return Event(content=data, key=key, at=moment(ms), contact=contact)
 
 
 def decoded(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
