@@ -158,9 +158,10 @@ def test_what_receives_can_be_subscribed(connector: Connector) -> None:
 
 @pytest.mark.parametrize("connector", SUBSCRIBING, ids=lambda one: one.name)
 def test_each_feature_has_something_delivered(connector: Connector, httpx_mock: HTTPXMock) -> None:
+    """But for one that brings nothing: it only allows more to be sent."""
     assert isinstance(connector, Subscribes)
     httpx_mock.add_response(json={"data": []}, is_reusable=True)
     for feature in connector.features:
         found = connector.inspect(Transport().client(), "1", [feature.name])
         assert not found.on
-        assert found.missing
+        assert bool(found.missing) == bool(feature.brings)
