@@ -17,8 +17,12 @@ SILENCE: Final = "silence"
 KINDS: Final = (REFUSED, TOKEN, SCOPES, SUBSCRIPTION, SILENCE)
 """The worst first."""
 
-LOOKED_AFTER: Final = ("pending", "active", "degraded", "needs_reauth")
-"""Statuses that follow from causes. The others were ordered, and stay until that is taken back."""
+PAUSED: Final = "paused"
+"""Ordered: what comes in waits, and nobody calls out for the connection."""
+
+LOOKED_AFTER: Final = ("pending", "active", "degraded", "needs_reauth", PAUSED)
+"""Statuses of connections whose causes are kept true. All but `paused` follow from them; that one,
+and those that end a connection, were ordered, and stay until that is taken back."""
 
 Causes = Mapping[str, str]
 """What is wrong, in words, by kind; where it is wrong with a grant, by kind and grant

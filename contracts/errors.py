@@ -42,6 +42,12 @@ class NotConnected(Conflict):
     reason = "not-connected"
 
 
+class Paused(NotConnected):
+    """The connection is paused: nobody calls out for it until it is resumed."""
+
+    reason = "paused"
+
+
 class NotSendable(GatewayError):
     """It is well-formed, but cannot be sent so; the text says why."""
 
@@ -132,6 +138,12 @@ class LeaseLost(GatewayError):
     """Another worker holds the lease by now; what was computed must be thrown away."""
 
     reason = "lease-lost"
+
+
+class Overtaken(LeaseLost):
+    """A connection was paused or resumed since it was computed: to be computed anew."""
+
+    reason = "overtaken"
 
 
 class Misconfigured(GatewayError):

@@ -26,6 +26,7 @@ from gateway.messages import Messages
 from gateway.operations import Operation, Table
 from gateway.pages import Pages
 from gateway.parts import Parts
+from gateway.pausing import PauseCalls
 from gateway.resyncing import ResyncCalls
 from gateway.revoking import RevokeCalls
 from gateway.signals.composition import Listening
@@ -37,6 +38,7 @@ from storage.consumers import Consumers
 from storage.deliveries import Deliveries
 from storage.due import DueRows
 from storage.migrate import is_ready
+from storage.pausing import Pauses
 from storage.replays import Replays
 from storage.revocations import Revocations
 from token_vault import Vault, open_vault
@@ -117,6 +119,7 @@ def _operations(parts: Parts) -> list[Operation]:
             connections, ActivityStore(database), connecting, facts, parts.registry, threads
         ).operations(),
         *ResyncCalls(connections, DueRows(database), parts.jobs, threads).operations(),
+        *PauseCalls(connections, Pauses(database), parts.jobs, threads).operations(),
         *RevokeCalls(connections, Revocations(database), parts.jobs, threads).operations(),
         *DeliveryCalls(Deliveries(database), Replays(database), parts.jobs, threads).operations(),
         *KeyCalls(parts.keys, parts.auth, threads).operations(),

@@ -24,10 +24,10 @@ PATIENCE_S: Final = 2.0
 LOOK_S: Final = 0.05
 
 Listed = Annotated[
-    Literal["parked", "unrouted", "waiting"],
+    Literal["parked", "paused", "unrouted", "waiting"],
     Meta(
-        description="parked: its content could not be read. unrouted: no connection wants it. "
-        "waiting: not drained yet."
+        description="parked: its content could not be read. paused: it waits until its connection "
+        "is resumed. unrouted: no connection wants it. waiting: not drained yet."
     ),
 ]
 
@@ -42,10 +42,12 @@ class DeliveryQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """A stored delivery. `tenant`, `connection`, `reason` and `detail` are said of parked ones."""
+    """A stored delivery. `tenant`, `connection`, `reason` and `detail` are said of parked and
+    paused ones.
+    """
 
     id: str
-    status: Literal["parked", "unrouted", "waiting", "handled"]
+    status: Literal["parked", "paused", "unrouted", "waiting", "handled"]
     provider: str
     received_at: Time
     tenant: str | None
@@ -96,7 +98,7 @@ class DeliveryCalls:
     async def listed(self, call: Call[DeliveryQuery, Nothing, Nothing]) -> Response:
         """One page of a status."""
         query = call.query
-        if query.status != "parked":
+        if query.status not in ("parked", "paused"):
             require_all_tenants(call.key)
         try:
             found = await self._threads.run(

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from contracts.causes import (
     LOOKED_AFTER,
+    PAUSED,
     REFUSED,
     SCOPES,
     SILENCE,
@@ -20,6 +21,7 @@ from storage.activity import Activity
 from storage.connections import Connection, Grant
 from storage.due import Standing
 from storage.inspections import Subscription
+from storage.pausing import RESUMING, Pause, Waits
 
 
 class Sentence(NamedTuple):
@@ -41,6 +43,8 @@ class Facts(NamedTuple):
     """What is known of a connection. `looks`: how its `reconcile` row stands, `refreshes`: how
     those of its grants do. `accepted`: the version of the policy that its owner accepted (None:
     nobody was asked), `policy` today's. `off`: the setting without which its provider is off.
+    `pause`: while it is paused; `waits`: what waits then, `resumes`: how the job stands that goes
+    on with it, and `kept_days`: how long anything can wait.
     """
 
     connection: Connection
@@ -55,11 +59,15 @@ class Facts(NamedTuple):
     reconnect_url: str = ""
     now_ms: int = 0
     rests: Sequence[Rest] = ()
+    pause: Pause | None = None
+    waits: Waits = Waits(0, None)
+    resumes: Standing | None = None
+    kept_days: int = 0
 
 
 def explain(facts: Facts) -> list[Sentence]:
     """The status first, then what is wrong, the worst first, then what else is worth knowing."""
-    told = [_status(facts), *_causes(facts), *_provider(facts)]
+    told = [_status(facts), *_waiting(facts), *_causes(facts), *_provider(facts)]
     if facts.connection.status in ("revoking", "revoked"):  # what it had is gone, or others'
         return told
     return [*told, *_limits(facts), *_failures(facts), *_rest(facts)]
@@ -72,7 +80,7 @@ def short(connection: Connection) -> str:
 
 
 def _standing(connection: Connection) -> Causes:
-    """What is wrong with it, unless it was paused or ended: then that says it all."""
+    """What is wrong with it, unless it was ended: then that says it all."""
     return connection.causes if connection.status in LOOKED_AFTER else {}
 
 
@@ -100,11 +108,31 @@ _STATUS: Final = {
 def _status(facts: Facts) -> Sentence:
     connection = facts.connection
     known = _STATUS.get(connection.status, Sentence(f"It is {connection.status}."))
-    ordered = connection.status in ("paused", "revoking", "revoked")
+    ordered = connection.status in (PAUSED, "revoking", "revoked")
     if ordered and connection.status_reason:
         return known._replace(says=f"{known.says} The reason given: {connection.status_reason}.")
     return known
 
+
+def _waiting(facts: Facts) -> list[Sentence]:
+    """What a pause holds back, and for how long it can."""
+    if facts.connection.status != PAUSED:
+        return []
+    found = []
+    if facts.pause is not None and facts.pause.state == RESUMING:
+        found.append(Sentence("It is being resumed: what waited is being put into the feed."))
+        if facts.resumes and facts.resumes.attempts:
+            found.append(_failed("attempt to resume it", facts, facts.resumes))
+    items, oldest_ms = facts.waits
+    if oldest_ms is not None:
+        ends = _at((oldest_ms // _DAY_MS + facts.kept_days) * _DAY_MS)
+        says = "1 delivery waits; it" if items == 1 else f"{items} deliveries wait; the oldest"
+        kept = f"came in at {_at(oldest_ms)} and is given up, as a gap, after {ends}"
+        found.append(Sentence(f"{says} {kept}."))
+    return found
+
+
+_DAY_MS: Final = 86_400_000
 
 _SUBSCRIBED_DAILY: Final = (
     "See whether the provider's app still has our webhook, and may receive. The account is "

@@ -15,6 +15,7 @@ from storage.due import DueRows
 from storage.gates import GateStore
 from storage.grants import RECONCILE, REFRESH, Grants
 from storage.inspections import Inspections, Subscription
+from storage.pausing import PAUSE, Pauses
 from token_vault import Vault, gate_names, reconnect_url
 
 _APPS: Final = {
@@ -34,6 +35,7 @@ class FactFinder:
         """`off`: provider → missing setting."""
         self._grants, self._inspections = Grants(database), Inspections(database)
         self._activity, self._rows = ActivityStore(database), DueRows(database)
+        self._pauses = Pauses(database)
         self._vault, self._settings, self._off = vault, settings, off
         self._gates, self._gate_name = GateStore(database), gate_names(vault)
 
@@ -60,6 +62,10 @@ class FactFinder:
             ),
             now_ms(),
             self._rests(connected),
+            self._pauses.of(connection.id),
+            self._pauses.waits(connection.id),
+            self._rows.standing(PAUSE, connection.id),
+            self._settings.dedup_days,
         )
 
     def _rests(self, connected: Connected) -> list[Rest]:

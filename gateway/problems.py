@@ -85,6 +85,12 @@ MEANINGS: Final = (
         "Try again in a minute.",
     ),
     Meaning(
+        errors.Paused,
+        409,
+        "The connection is paused",
+        "Resume it first.",
+    ),
+    Meaning(
         errors.LogRestored,
         409,
         "The message log was restored from a backup",

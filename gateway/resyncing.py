@@ -27,7 +27,7 @@ class ResyncState(msgspec.Struct, frozen=True):
 
 
 def order_look(rows: DueRows, connection: Connection) -> None:
-    """Have a worker look at it now. Raises `Conflict` for one that was paused or ended."""
+    """Have a worker look at it now. Raises `Conflict` for one that was ended."""
     if connection.status not in LOOKED_AFTER:
         raise Conflict(f"it is {connection.status}: nobody looks after it")
     rows.ask(RECONCILE, connection.id, now_ms())

@@ -119,6 +119,19 @@ revocations = sa.Table(
     sa.Column("finished_at_ms", sa.BigInteger),
 )
 
+# Connections that are paused: why and by whom, since when, and whether the feed has said so.
+# `state`: paused, resuming (what waited is being put into the feed).
+pauses = sa.Table(
+    "pauses",
+    metadata,
+    sa.Column("connection", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("requested_by", sa.Text, nullable=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("said", sa.Boolean, nullable=False),
+)
+
 # When something was last received for a connection, and the longest silence of each day before it
 # (day since 1970 → milliseconds): what is unusual for this account is measured against that.
 activity = sa.Table(

@@ -132,6 +132,12 @@ class Connections:
             raise NotFound(f"no connection {connection_id}")
         return Connection(*row)
 
+    def some(self, ids: Collection[str]) -> "Sequence[Connection]":
+        """Those of `ids` that there are, in order of their ids."""
+        query = sa.select(connections).where(connections.c.id.in_(ids)).order_by(connections.c.id)
+        with self._database.read() as connection:
+            return [Connection(*row) for row in connection.execute(query)]
+
     def list(
         self,
         *,

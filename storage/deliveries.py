@@ -1,4 +1,4 @@
-"""Inbound deliveries as operators see them: waiting, unrouted, parked, handled."""
+"""Inbound deliveries as operators see them: waiting, unrouted, parked, paused, handled."""
 
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
@@ -6,6 +6,7 @@ from typing import Final, Literal, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from contracts.causes import PAUSED
 from contracts.errors import InvalidInput, NotFound
 from storage.connections import new_id
 from storage.database import Database
@@ -13,12 +14,14 @@ from storage.schema import LANES, deferred, inbox, leases, parked, unrouted
 from storage.turns import Park, StoredItem
 from storage.waiting import waiting
 
-Status = Literal["waiting", "unrouted", "parked", "handled"]
-STATUSES: Final[tuple[Status, ...]] = ("waiting", "unrouted", "parked", "handled")
+Status = Literal["waiting", "unrouted", "parked", "paused", "handled"]
+STATUSES: Final[tuple[Status, ...]] = ("waiting", "unrouted", "parked", "paused", "handled")
 
 
 class Delivery(NamedTuple):
-    """One stored item. `id` is `itm_<number>`, or `prk_…` for an item parked for one connection."""
+    """One stored item. `id` is `itm_<number>`, or `prk_…` for an item that is parked for one
+    connection, or waits for it while it is `paused`.
+    """
 
     id: str
     status: Status
@@ -65,10 +68,11 @@ class Deliveries:
     ) -> Sequence[Delivery]:
         """Oldest first, after the id `after`. Raises `InvalidInput` for a status without a list.
 
-        `tenant` narrows parked ones; what waits or is unrouted belongs to no tenant yet.
+        `tenant` narrows parked and paused ones; what waits or is unrouted belongs to no tenant yet.
         """
-        if status == "parked":
-            return self._parked(provider, after, limit, tenant)
+        if status in ("parked", "paused"):
+            which = _PAUSED if status == "paused" else _UNREAD
+            return self._parked(which, provider, after, limit, tenant)
         if status == "unrouted":
             return self._unrouted(provider, after, limit)
         if status == "waiting":
@@ -118,12 +122,17 @@ class Deliveries:
         return Park(*row)
 
     def counts(self) -> dict[str, int]:
-        """How many deliveries are unrouted and parked."""
+        """How many deliveries are unrouted and parked; what waits for a paused connection is not
+        counted.
+        """
         with self._database.read() as connection:
             return {
                 "unrouted": connection.scalar(sa.select(sa.func.count()).select_from(unrouted))
                 or 0,
-                "parked": connection.scalar(sa.select(sa.func.count()).select_from(parked)) or 0,
+                "parked": connection.scalar(
+                    sa.select(sa.func.count()).select_from(parked).where(_UNREAD)
+                )
+                or 0,
             }
 
     def oldest_ms(self, status: Literal["waiting", "unrouted", "parked"]) -> int | None:
@@ -133,21 +142,29 @@ class Deliveries:
         if status == "waiting":
             first = self._waiting(None, None, 1)
             return first[0].received_at_ms if first else None
-        table = unrouted if status == "unrouted" else parked
+        oldest = sa.select(sa.func.min(unrouted.c.received_at_ms))
+        if status == "parked":
+            oldest = sa.select(sa.func.min(parked.c.received_at_ms)).where(_UNREAD)
         with self._database.read() as connection:
-            found: int | None = connection.scalar(sa.select(sa.func.min(table.c.received_at_ms)))
+            found: int | None = connection.scalar(oldest)
         return found
 
     def parks_of(self, item: int) -> Sequence[str]:
-        """Ids of what is parked of an item, for each of its connections."""
+        """Ids of what is parked of an item, but for what waits for paused connections."""
+        its = sa.select(parked.c.id).where(parked.c.item == item, _UNREAD)
         with self._database.read() as connection:
-            return [*connection.scalars(sa.select(parked.c.id).where(parked.c.item == item))]
+            return [*connection.scalars(its)]
 
     def _parked(
-        self, provider: str | None, after: str | None, limit: int, tenant: str | None
+        self,
+        which: sa.ColumnElement[bool],
+        provider: str | None,
+        after: str | None,
+        limit: int,
+        tenant: str | None,
     ) -> Sequence[Delivery]:
         """In order of their items, which their ids begin with."""
-        query = sa.select(parked).order_by(parked.c.id).limit(limit)
+        query = sa.select(parked).where(which).order_by(parked.c.id).limit(limit)
         if tenant is not None:
             query = query.where(parked.c.tenant == tenant)
         if provider:
@@ -175,18 +192,23 @@ class Deliveries:
         )
         if connection.scalar(sa.select(unrouted.c.item).where(unrouted.c.item == item.id)):
             return "unrouted"
-        if connection.scalar(sa.select(parked.c.item).where(parked.c.item == item.id).limit(1)):
-            return "parked"
+        why = sa.select(parked.c.reason).where(parked.c.item == item.id)
+        if reasons := set(connection.scalars(why)):
+            return "paused" if reasons == {PAUSED} else "parked"
         held = sa.select(deferred.c.item).where(
             deferred.c.lane == item.lane, deferred.c.item == item.id
         )
         return "waiting" if item.id > (mark or 0) or connection.scalar(held) else "handled"
 
 
+_PAUSED: Final = parked.c.reason == PAUSED
+_UNREAD: Final = parked.c.reason != PAUSED
+
+
 def _as_delivery(row: sa.Row[tuple[object, ...]]) -> Delivery:
     return Delivery(
         row.id,
-        "parked",
+        "paused" if row.reason == PAUSED else "parked",
         row.provider,
         row.received_at_ms,
         row.tenant,

@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from contracts.causes import PAUSED
+from contracts.errors import Overtaken
 from storage import drain_sql, lookups, undrained
 from storage.database import Database, now_ms, one_trip
 from storage.leases import LANE, Lease, check_fences, move_marks
@@ -26,7 +28,17 @@ from storage.schema import (
     unrouted,
 )
 from storage.signals import look_at
-from storage.turns import Append, Deferred, PutOff, StoredItem, Thread, Turn, Written
+from storage.turns import (
+    RECEIVING,
+    TAKING,
+    Append,
+    Deferred,
+    PutOff,
+    StoredItem,
+    Thread,
+    Turn,
+    Written,
+)
 
 
 class DrainStore:
@@ -127,7 +139,7 @@ class DrainStore:
 
     def _guarded(self, connection: sa.Connection, turn: Turn) -> Turn:
         """Without what was revoked or erased since it was computed; holds both off until the
-        commit. Raises `LeaseLost`.
+        commit, and pausing and resuming too. Raises `LeaseLost`.
         """
         awaited = [row.append for row in turn.lookups]
         ids = sorted({x.connection for rows in (turn.appends, turn.parks, awaited) for x in rows})
@@ -135,13 +147,15 @@ class DrainStore:
         with one_trip(connection):
             if turn.leases:
                 moved = move_marks(connection, turn.leases, turn.marks, release=turn.release)
-            live = self._sql.share_connections(connection, ids, turn.statuses) if ids else ()
+            shared = self._sql.share_connections(connection, ids) if ids else ()
             erased = self._sql.erased(connection, whom) if whom else ()
+        # all is read before anything raises: a cursor left open holds an old snapshot of SQLite's
+        statuses: dict[str, str] = dict(map(tuple, shared))
+        when = {(tenant, who): at for tenant, who, at in erased}
         if turn.leases:
             check_fences(turn.leases, moved)
-        return _still_wanted(
-            turn, {id_ for (id_,) in live}, {(tenant, who): at for tenant, who, at in erased}
-        )
+        _check_pauses(turn, statuses)
+        return _still_wanted(turn, statuses, when)
 
     def _fresh(self, connection: sa.Connection, appends: Sequence[Append]) -> list[Append]:
         """Those not logged before: the first of each key within the batch, in the batch's order."""
@@ -206,9 +220,25 @@ _OF_ROUTE: Final = (
 )
 
 
+def _check_pauses(turn: Turn, statuses: Mapping[str, str]) -> None:
+    """Raises `Overtaken` when a connection was paused, or resumed, since the turn was computed:
+    computed anew, its items wait, or follow those that waited.
+    """
+    paused = {id_ for id_, status in statuses.items() if status == PAUSED}
+    appends = [*turn.appends, *(row.append for row in turn.lookups)] if paused else []
+    if PAUSED not in turn.statuses and any(append.connection in paused for append in appends):
+        raise Overtaken("a connection was paused meanwhile")
+    waits = {park.connection for park in turn.parks if park.reason == PAUSED}
+    if any(statuses.get(id_) in RECEIVING for id_ in waits):
+        raise Overtaken("a connection was resumed meanwhile")
+
+
 def _still_wanted(
-    turn: Turn, live: Collection[str], erased: Mapping[tuple[str, bytes], int]
+    turn: Turn, statuses: Mapping[str, str], erased: Mapping[tuple[str, bytes], int]
 ) -> Turn:
+    live = {id_ for id_, status in statuses.items() if status in turn.statuses}
+    keeps = {id_ for id_, status in statuses.items() if status in TAKING}
+
     def wanted(row: Append | Thread) -> bool:
         if row.connection not in live:
             return False
@@ -217,7 +247,7 @@ def _still_wanted(
     threads = {row.id: row for row in sorted(filter(wanted, turn.threads), key=_by_action)}
     return turn._replace(
         appends=[row for row in turn.appends if wanted(row)],
-        parks=[row for row in turn.parks if row.connection in live],
+        parks=[row for row in turn.parks if row.connection in keeps],
         lookups=[row for row in turn.lookups if wanted(row.append)],
         threads=[threads[id_] for id_ in sorted(threads)],
     )

@@ -26,10 +26,8 @@ class DrainSql(Protocol):
         self, connection: sa.Connection, lanes: Sequence[tuple[int, int]], each: int
     ) -> Sequence[Any]: ...
 
-    def share_connections(
-        self, connection: sa.Connection, ids: Sequence[str], statuses: Sequence[str]
-    ) -> Iterable[Any]:
-        """Rows of one id each, locked; to be read after the trip."""
+    def share_connections(self, connection: sa.Connection, ids: Sequence[str]) -> Iterable[Any]:
+        """Rows of an id and its status each, locked; to be read after the trip."""
 
     def erased(
         self, connection: sa.Connection, contacts: Sequence[tuple[str, bytes]]
@@ -73,8 +71,7 @@ class Postgresql:
         ORDER BY i.lane, i.id
     """  # noqa: S608 - constants of this module
     _SHARE: Final = """
-        SELECT id FROM connections WHERE id = ANY(%b::text[]) AND status = ANY(%b::text[])
-        ORDER BY id FOR SHARE
+        SELECT id, status FROM connections WHERE id = ANY(%b::text[]) ORDER BY id FOR SHARE
     """
     _ERASED: Final = """
         SELECT tenant, contact, erased_at_ms FROM erased_contacts
@@ -116,12 +113,8 @@ class Postgresql:
         ).fetchall()
         return rows
 
-    def share_connections(
-        self, connection: sa.Connection, ids: Sequence[str], statuses: Sequence[str]
-    ) -> Iterable[Any]:
-        found: Iterable[Any] = driver_cursor(connection).execute(
-            self._SHARE, (list(ids), list(statuses))
-        )
+    def share_connections(self, connection: sa.Connection, ids: Sequence[str]) -> Iterable[Any]:
+        found: Iterable[Any] = driver_cursor(connection).execute(self._SHARE, (list(ids),))
         return found
 
     def erased(
@@ -197,13 +190,9 @@ class Sqlite:
                     break
         return found
 
-    def share_connections(
-        self, connection: sa.Connection, ids: Sequence[str], statuses: Sequence[str]
-    ) -> Iterable[Any]:
-        live = sa.select(connections.c.id).where(
-            connections.c.id.in_(ids), connections.c.status.in_(statuses)
-        )
-        return connection.execute(live)
+    def share_connections(self, connection: sa.Connection, ids: Sequence[str]) -> Iterable[Any]:
+        which = sa.select(connections.c.id, connections.c.status)
+        return connection.execute(which.where(connections.c.id.in_(ids)))
 
     def erased(
         self, connection: sa.Connection, contacts: Sequence[tuple[str, bytes]]

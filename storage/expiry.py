@@ -5,12 +5,15 @@ is removed by a later run.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
+from contracts.causes import PAUSED
+from storage import gaps
 from storage.database import Database
+from storage.gaps import Gap, gap
 from storage.leases import LANE
 from storage.partitions import (
     DAY_MS,
@@ -73,10 +76,26 @@ def inbox_days(database: Database, before: int) -> dict[int, tuple[int, int]]:
 
 
 def drop_parked(database: Database, before_ms: int) -> Counter[tuple[str, str]]:
-    """Remove parked items received before `before_ms`; how many, by tenant and connection."""
+    """Remove parked items received before `before_ms`; how many, by tenant and connection. What
+    waited for paused connections leaves gaps, in the same transactions.
+    """
     old = parked.c.received_at_ms < before_ms
-    removed = _delete(database, parked.c.id, old, "tenant", "connection")
+    names = "tenant", "connection", "reason", "received_at_ms"
+    removed = _delete(database, parked.c.id, old, *names, beside=_leave_gaps)
     return Counter((row.tenant, row.connection) for row in removed)
+
+
+def _leave_gaps(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> None:
+    """One for each connection of `rows` that had not been resumed."""
+    times: dict[str, list[int]] = {}
+    for row in rows:
+        if row.reason == PAUSED:
+            times.setdefault(row.connection, []).append(row.received_at_ms)
+    gaps.put(connection, [_gap(id_, its) for id_, its in times.items()])
+
+
+def _gap(connection_id: str, times: Collection[int]) -> Gap:
+    return gap(None, min(times), max(times) + 1, "expired", connection_id)
 
 
 def drop_dedupe(database: Database, before: int) -> int:
@@ -180,15 +199,23 @@ def _of_days(table: sa.Table, before: int, left: Collection[int]) -> sa.ColumnEl
 
 
 def _delete(
-    database: Database, key: sa.Column[Any], old: sa.ColumnElement[bool], *columns: str
+    database: Database,
+    key: sa.Column[Any],
+    old: sa.ColumnElement[bool],
+    *columns: str,
+    beside: Callable[[sa.Connection, Sequence[sa.Row[Any]]], None] | None = None,
 ) -> Iterator[sa.Row[Any]]:
-    """Remove what is `old` of the table of `key`, in chunks; yields `columns` of what was."""
+    """Remove what is `old` of the table of `key`, in chunks; yields `columns` of what was, which
+    `beside` gets within each transaction.
+    """
     table = key.table
     few = sa.select(key).where(old).order_by(key).limit(CHUNK_ROWS)
     these = sa.delete(table).where(key.in_(few)).returning(*(table.c[name] for name in columns))
     while True:
         with database.write() as connection:
             rows = connection.execute(these).all()
+            if beside is not None:
+                beside(connection, rows)
         yield from rows
         if len(rows) < CHUNK_ROWS:
             return

@@ -11,15 +11,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 from storage.database import Database
 from storage.schema import gaps
 
-Reason = Literal["refused", "restored", "unsubscribed"]
+Reason = Literal["refused", "restored", "unsubscribed", "expired"]
 
 
 class Gap(NamedTuple):
-    """A span, Unix milliseconds, of the connections with `route` (a keyed hash), or of all (None).
+    """A span, Unix milliseconds, of the connections with `route` (a keyed hash), of one
+    `connection`, or of all (neither).
 
     `refused`: the edge answered 503 while its store was away. `restored`: the database came from a
     backup, and what was logged after it is gone. `unsubscribed`: the provider delivered nothing, or
-    not all of it, for some of that time.
+    not all of it, for some of that time. `expired`: it waited for a paused connection longer than
+    it is kept.
     """
 
     id: str
@@ -27,17 +29,24 @@ class Gap(NamedTuple):
     from_ms: int
     until_ms: int
     reason: Reason
+    connection: str | None = None
 
 
-def gap(route: bytes | None, from_ms: int, until_ms: int, reason: Reason) -> Gap:
+def gap(
+    route: bytes | None,
+    from_ms: int,
+    until_ms: int,
+    reason: Reason,
+    connection: str | None = None,
+) -> Gap:
     """A gap whose id is the same each time that the same span is told.
 
     So it is one gap when its storing was repeated because nobody knew whether it had succeeded.
     """
-    span = repr((route, from_ms, until_ms, reason)).encode()
+    span = repr((connection or route, from_ms, until_ms, reason)).encode()
     digest = hashlib.blake2b(span, digest_size=12).digest()
     id_ = f"gap_{base64.b32encode(digest).decode().rstrip('=').lower()}"
-    return Gap(id_, route, from_ms, until_ms, reason)
+    return Gap(id_, route, from_ms, until_ms, reason, connection)
 
 
 class Gaps:
@@ -72,5 +81,6 @@ class Gaps:
 def put(connection: sa.Connection, found: Collection[Gap]) -> None:
     """Within a transaction: store; the same gap twice is one."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    rows = [row._asdict() for row in sorted(set(found))]
-    connection.execute(dialect.insert(gaps).on_conflict_do_nothing(), rows)
+    rows = [row._asdict() for row in sorted(set(found), key=lambda row: row.id)]
+    if rows:
+        connection.execute(dialect.insert(gaps).on_conflict_do_nothing(), rows)

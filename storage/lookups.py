@@ -73,3 +73,9 @@ def keep(connection: sa.Connection, rows: Sequence[Lookup], insert_new: InsertNe
 def remove(connection: sa.Connection, ids: Collection[str]) -> None:
     """Within the transaction that logs their messages."""
     connection.execute(sa.delete(lookups).where(lookups.c.id.in_(ids)))
+
+
+def of_connection(connection: sa.Connection, connection_id: str) -> Sequence[str]:
+    """Within a transaction: the ids of what waits to be looked up for a connection, in order."""
+    its = sa.select(lookups.c.id).where(lookups.c.connection == connection_id)
+    return connection.scalars(its.order_by(lookups.c.id)).all()

@@ -12,6 +12,7 @@ from storage.connections import Connection
 from storage.database import Database, now_ms
 from storage.escrow import InEscrow
 from storage.grants import hold_refreshes, let_go
+from storage.pausing import forget
 from storage.revocation_steps import (
     CONSENT,
     Revocation,
@@ -60,6 +61,7 @@ class Revocations:
                 raise Conflict("the connection is revoked already")
             new = planned(connection, connection_id, reason, by)
             connection.execute(sa.insert(revocations).values(row_of(new)))
+            forget(connection, connection_id)
             _turn(connection, connection_id, "revoking", reason)
             due.schedule(connection, REVOKE, new.id, new.created_at_ms)
         return new

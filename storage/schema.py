@@ -99,6 +99,7 @@ parked = sa.Table(
     sa.Column("parked_at_ms", sa.BigInteger, nullable=False),
     sa.Column("sealed", sa.LargeBinary, nullable=False),
     sa.UniqueConstraint("item", "connection"),
+    sa.Index("ix_parked_connection_id", "connection", "id"),
 )
 
 connections = sa.Table(
@@ -275,7 +276,8 @@ replays = sa.Table(
 )
 
 # Spans of missing history, which a worker turns into `connection.gap` messages: refused deliveries
-# (the edge answered 503), restored backups. `route` NULL: of every connection.
+# (the edge answered 503), restored backups. Of those that have the `route`, of one `connection`, or
+# (both NULL) of every connection.
 gaps = sa.Table(
     "gaps",
     metadata,
@@ -284,6 +286,7 @@ gaps = sa.Table(
     sa.Column("from_ms", sa.BigInteger, nullable=False),
     sa.Column("until_ms", sa.BigInteger, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("connection", sa.Text),
 )
 
 # Tenants whose data key is made anew: one row each, in the state of its last rotation. `before` and

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from storage.database import Database
 from storage.schema import connections, inbox, routes, unrouted
-from storage.turns import RECEIVING, StoredItem
+from storage.turns import TAKING, StoredItem
 
 
 def routable(database: Database, after: int, limit: int) -> list[StoredItem]:
@@ -13,7 +13,7 @@ def routable(database: Database, after: int, limit: int) -> list[StoredItem]:
         sa.exists()
         .where(routes.c.route == unrouted.c.route, connections.c.id == routes.c.connection)
         .where(
-            connections.c.status.in_(RECEIVING),
+            connections.c.status.in_(TAKING),
             connections.c.receives_from_ms <= unrouted.c.received_at_ms,
         )
     )

@@ -5,10 +5,13 @@ from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
+from contracts.causes import PAUSED
 from storage.leases import Lease
 
 RECEIVING: Final = ("pending", "active", "degraded", "needs_reauth")
 """Statuses of connections that messages are written for."""
+TAKING: Final = (*RECEIVING, PAUSED)
+"""Statuses of connections that items are kept for: while one is paused, they wait."""
 
 
 class StoredItem(NamedTuple):
@@ -61,7 +64,9 @@ class Lookup(NamedTuple):
 
 
 class Park(NamedTuple):
-    """An item whose content cannot be read for one connection, sealed for its tenant."""
+    """An item that one connection cannot have yet, sealed for its tenant: its content cannot be
+    read, or (`reason` is `paused`) it waits until the connection is resumed.
+    """
 
     id: str
     item: int
@@ -136,7 +141,10 @@ class Turn(NamedTuple):
     of these connections alone. Raises `LeaseLost`."""
 
     statuses: Sequence[str] = RECEIVING
-    """Connections in others than these get nothing of it, looked at after `first`."""
+    """Connections in others than these get no messages of it, looked at after `first`. One that
+    was paused or resumed since the turn was computed makes it void (`Overtaken`), unless `paused`
+    is among these: its items would be lost, or overtake those that wait.
+    """
 
 
 class Written(NamedTuple):

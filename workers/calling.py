@@ -14,6 +14,7 @@ from contracts.gates import Gate
 from contracts.login import Login, OAuthLogin
 from storage.connections import Connection, Grant
 from storage.grants import Grants
+from storage.pausing import require_unpaused
 from workers.refreshing import Refresher
 
 LASTS: Final = timedelta(minutes=2)
@@ -51,16 +52,19 @@ class Accounts:
         self._offers = {name: one for name, one in connectors.items() if isinstance(one, Offers)}
 
     def client_for(self, connection: Connection, *, job: str) -> httpx.Client:
-        """A client with fresh tokens of the connection's best grant, opened for `job`.
+        """A client with fresh tokens of the connection's best grant, opened for `job`: for what a
+        tenant asks of it.
 
-        Raises `NotFound` when no grant carries it, `Reauthorize` when only its owner can help,
-        `Misconfigured` when its login is off, and what `Refresher.fresh` raises.
+        Raises `Paused`, `NotFound` when no grant carries it, `Reauthorize` when only its owner can
+        help, `Misconfigured` when its login is off, and what `Refresher.fresh` raises.
         """
+        require_unpaused(connection)
         return self.caller_for(connection, job=job).client
 
     def caller_for(self, connection: Connection, *, job: str, but: Collection[str] = ()) -> Caller:
-        """The same, and whose tokens they are: what the provider says of them is said of it. `but`:
-        the ids of grants that it is known to take no more.
+        """The same for a paused one too, as looks need it; and whose tokens they are: what the
+        provider says of them is said of it. `but`: the ids of grants that it is known to take no
+        more.
         """
         first: Exception | None = None
         grants = [g for g in self._grants.of_connection(connection.id) if g.id not in but]

@@ -24,6 +24,7 @@ from storage.drain import DrainStore
 from storage.due import DueRows, Taken
 from storage.lookups import LOOKUP, Lookups, Waiting
 from storage.message_id import seal_id
+from storage.pausing import require_unpaused
 from storage.turns import RECEIVING, Append, Turn
 from token_vault import Purpose, Vault
 from workers.calling import Accounts
@@ -55,11 +56,14 @@ class Completing:
         self._metrics = metrics
 
     def run(self, row: Taken) -> None:
-        """Once per message: complete, or as it came. Raises `LeaseLost` and `Unavailable`."""
+        """Once per message: complete, or as it came. Raises `Paused` while its connection is: it
+        waits then; `LeaseLost` and `Unavailable`.
+        """
         waiting = self._lookups.find(row.key)
         if waiting is None:  # erased meanwhile
             self._rows.remove(row)
             return
+        require_unpaused(self._connections.get(waiting.append.connection))
         try:
             result, append = "done", self._completed(waiting)
         except (KeyDestroyed, Unavailable) as error:

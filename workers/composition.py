@@ -25,6 +25,7 @@ from storage.inspections import Inspections
 from storage.leases import Leases
 from storage.lookups import LOOKUP, Lookups
 from storage.openings import TokenOpenings
+from storage.pausing import PAUSE, Pauses
 from storage.pooler import direct_database, open_database
 from storage.replays import Replays
 from storage.resealing import SealedRows
@@ -45,6 +46,7 @@ from workers.inspecting import Inspector
 from workers.lanes import DrainThreads, LaneQueue
 from workers.metrics import CountedCalls, Metrics
 from workers.normalizing import Normalizer, account_details
+from workers.pausing import Pauser
 from workers.policy import Policy
 from workers.reconciling import Reconciler
 from workers.refreshing import Refresher
@@ -143,6 +145,9 @@ class Parts:
         self._keep_fresh(store)
         self._end(store, known, normalizer)
         self._reconcile(store, known)
+        self.pauser = Pauser(
+            Pauses(self.database), known, self.rows, store, normalizer, self.turning, receiving
+        )
         self.heeding = self._heeding(store, normalizer)
         self.completing = Completing(
             Lookups(self.database),
@@ -158,6 +163,7 @@ class Parts:
             REFRESH: self.refresher.run,
             RECONCILE: self.reconciler.run,
             REVOKE: self.revoker.run,
+            PAUSE: self.pauser.run,
             SIGNAL: self.heeding.run,
             WATCH: Watchdog(self._activity, store).run,
             LOOKUP: self.completing.run,
@@ -263,6 +269,7 @@ class Parts:
         """Finish the turns under way, then let go of databases and keys."""
         self.replayer.stop()
         self.resealer.stop()
+        self.pauser.stop()
         self.sweeper.stop()
         self.scheduler.stop()
         self.threads.stop()

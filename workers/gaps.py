@@ -17,7 +17,7 @@ from storage.drain import DrainStore
 from storage.due import DueRows
 from storage.gaps import Gap, Gaps, Reason
 from storage.grants import RECONCILE
-from storage.turns import RECEIVING, Append, Turn
+from storage.turns import TAKING, Append, Turn
 from workers.normalizing import Normalizer, utc
 
 log = structlog.get_logger()
@@ -31,7 +31,10 @@ _STREAMS: Final[Mapping[Reason, str]] = {
     "refused": "webhooks",
     "restored": "webhooks",
     "unsubscribed": "messages",
+    "expired": "webhooks",
 }
+_KNOWN: Final[tuple[Reason, ...]] = ("unsubscribed", "expired")
+"""Gaps after which there is no need to see what the account delivers now."""
 
 
 class GapAnnouncer:
@@ -62,7 +65,8 @@ class GapAnnouncer:
             while batch := list(islice(concerned, BATCH_ROWS)):
                 told = [c for c in batch if c.provider in self._connectors]
                 self._look(gap, told)
-                turn = Turn(appends=[x for c in told for x in self._message(gap, c)])
+                said = [x for c in told for x in self._message(gap, c)]
+                turn = Turn(appends=said, statuses=TAKING)
                 added += self._store.write(turn).added
             self._asked.add(gap.id)
             if self._all_on(gap):
@@ -74,7 +78,7 @@ class GapAnnouncer:
         """A provider that was refused for long may have unsubscribed the account meanwhile: see at
         once, before the gap can be forgotten. One that was unsubscribed has just been seen to.
         """
-        if gap.id in self._asked or gap.reason == "unsubscribed":
+        if gap.id in self._asked or gap.reason in _KNOWN:
             return
         spread_s = 0.0 if gap.route else CHECK_ALL_S
         times = {c.id: now_ms() + int(random.uniform(0, spread_s) * 1000) for c in told}  # noqa: S311 - spread, not secrecy
@@ -82,17 +86,20 @@ class GapAnnouncer:
 
     def _all_on(self, gap: Gap) -> bool:
         """Whether every connection that the gap concerns was told: its provider may be off for now.
-        After a week a gap is old news, and is forgotten.
+        After a week a gap is old news, and is forgotten, but for what was old when it expired.
         """
         told = all(c.provider in self._connectors for c in self._concerned(gap))
-        return told or gap.until_ms < now_ms() - FORGET_MS
+        return told or (gap.reason != "expired" and gap.until_ms < now_ms() - FORGET_MS)
 
     def _concerned(self, gap: Gap) -> Sequence[Connection]:
-        if gap.route is None:
-            found: Sequence[Connection] = self._connections.list()
+        """Those that are paused as well: what they miss is no item that could wait."""
+        if gap.connection is not None:
+            found: Sequence[Connection] = self._connections.some([gap.connection])
+        elif gap.route is None:
+            found = self._connections.list()
         else:
             found = self._connections.by_route([gap.route]).get(gap.route, [])
-        return [c for c in found if c.status in RECEIVING and c.receives_from_ms < gap.until_ms]
+        return [c for c in found if c.status in TAKING and c.receives_from_ms < gap.until_ms]
 
     def _message(self, gap: Gap, connection: Connection) -> Sequence[Append]:
         content = ConnectionGap(

@@ -49,7 +49,7 @@ class GrantStates:
         return self._turning.plan(row, [x for x in changes if x.causes != x.connection.causes])
 
     def _concerned(self, grant: Grant) -> list[Connection]:
-        """Connections that were paused or ended stay so."""
+        """Those that were ended stay so."""
         return [c for c in self._grants.carried(grant.id) if c.status in LOOKED_AFTER]
 
 

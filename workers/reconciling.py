@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from contracts.causes import LOOKED_AFTER, REFUSED, SILENCE, SUBSCRIPTION, kinds
+from contracts.causes import LOOKED_AFTER, PAUSED, REFUSED, SILENCE, SUBSCRIPTION, kinds
 from contracts.errors import BeingRevoked, KeyDestroyed, NotFound, Retryable
 from contracts.messages import timestamp
 from storage.activity import Activity, ActivityStore
@@ -49,8 +49,9 @@ class Reconciler:
         self._inspector, self._turning = inspector, turning
 
     def run(self, row: Taken) -> None:
-        """A pending connection is subscribed and becomes active; one that was paused or ended is
-        left alone. Raises `LeaseLost`, and what the inspector raises: then it is tried again.
+        """A pending connection is subscribed and becomes active; one that is paused stays so, and
+        one that was ended is left alone. Raises `LeaseLost`, and what the inspector raises: then it
+        is tried again.
         """
         try:
             connection = self._connections.get(row.key)
@@ -92,7 +93,7 @@ class Reconciler:
             _watch_from_ms(known),
         )
         appends = [*plan.appends]
-        if notice := self._policy.notice(connection):
+        if connection.status != PAUSED and (notice := self._policy.notice(connection)):
             key = f"policy|{connection.id}|{self._policy.version}"
             appends += self._turning.say(notice, connection, key)
             inspection = inspection._replace(noticed=self._policy.version)

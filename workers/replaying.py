@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from contracts.causes import PAUSED
 from contracts.connector import Receives
 from contracts.errors import (
     Conflict,
@@ -147,6 +148,8 @@ class Replayer:
     def _replay_parked(self, delivery: str) -> Tally:
         park = self._deliveries.park(delivery)
         connection = self._connections.get(park.connection)
+        if PAUSED in (park.reason, connection.status):
+            raise Conflict("its connection is paused: resuming it brings what waits, in order")
         connector = self._connectors.get(park.provider)
         if connector is None:
             raise NotFound(f"provider {park.provider} is off")

@@ -11,7 +11,15 @@ from tenacity import (
 )
 from tenacity.wait import wait_base
 
-from contracts.errors import Conflict, GatewayError, Misconfigured, Retryable, Unavailable
+from contracts.errors import (
+    Conflict,
+    GatewayError,
+    Misconfigured,
+    Overtaken,
+    Paused,
+    Retryable,
+    Unavailable,
+)
 
 LONGEST_AFTER_S: Final = 86_400.0
 """However long a provider asks us to wait, we look again after a day."""
@@ -20,6 +28,8 @@ LONGEST_AFTER_S: Final = 86_400.0
 # (M. Brooker, "Exponential Backoff and Jitter").
 _PAUSES: Final[tuple[tuple[type[Exception], wait_base], ...]] = (
     (Unavailable, wait_random_exponential(multiplier=4, min=2, max=60)),
+    (Overtaken, wait_random_exponential(multiplier=4, min=2, max=60)),
+    (Paused, wait_random_exponential(multiplier=40, min=10, max=300)),
     (Misconfigured, wait_random_exponential(multiplier=40, min=10, max=300)),
     (Retryable, wait_random_exponential(multiplier=20, min=5, max=900)),
     (Exception, wait_random_exponential(multiplier=240, min=60, max=3600)),

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import structlog
 
-from contracts.causes import SILENCE
+from contracts.causes import PAUSED, SILENCE
 from contracts.connector import Item, Receives
 from contracts.errors import KeyDestroyed
 from storage.connections import Connection, Connections
-from storage.turns import RECEIVING, Append, Lookup, Park, StoredItem, Thread, Unrouted
+from storage.turns import TAKING, Append, Lookup, Park, StoredItem, Thread, Unrouted
 from workers.consents import Consents, Named
 from workers.hearing import Hearing
 from workers.normalizing import Normalizer
@@ -75,11 +75,14 @@ class Router:
 
     def route(self, work: Sequence[Opened], *, late: bool = False) -> Routed:
         """Normalise `work` for every connection that may have it; what cannot be read is parked
-        for it. Raises `Unavailable`.
+        for it, and so is what comes while it is paused. Raises `Unavailable`.
         """
         routed = Routed([], [], [], [], [], [])
         for one in self._addressed(work, routed):
             with _unless_shredded(one.connection):
+                if one.connection.status == PAUSED:
+                    routed.parks.append(self._park(one, PAUSED, ""))
+                    continue
                 outcome = self._normalizer.normalize(
                     one.item, one.stored.received_at_ms, one.connector, one.connection, late=late
                 )
@@ -92,11 +95,14 @@ class Router:
         return routed
 
     def park(self, work: Sequence[Opened], reason: str) -> Routed:
-        """Park `work` for every connection that may have it, unread. Raises `Unavailable`."""
+        """Park `work` for every connection that may have it, unread; for one that is paused it
+        waits as everything does. Raises `Unavailable`.
+        """
         routed = Routed([], [], [], [], [], [])
         for one in self._addressed(work, routed):
             with _unless_shredded(one.connection):
-                routed.parks.append(self._park(one, reason, ""))
+                why = PAUSED if one.connection.status == PAUSED else reason
+                routed.parks.append(self._park(one, why, ""))
         return routed
 
     def _addressed(self, work: Sequence[Opened], routed: Routed) -> Iterator[_Addressed]:
@@ -136,7 +142,7 @@ def _unless_shredded(connection: Connection) -> Iterator[None]:
 
 
 def _receives(connection: Connection, stored: StoredItem) -> bool:
-    return connection.status in RECEIVING and connection.receives_from_ms <= stored.received_at_ms
+    return connection.status in TAKING and connection.receives_from_ms <= stored.received_at_ms
 
 
 def _unrouted(opened: Opened) -> Unrouted:

@@ -12,6 +12,7 @@ import structlog
 from contracts.errors import (
     GatewayError,
     LeaseLost,
+    Overtaken,
     Permanent,
     Tampered,
     Unavailable,
@@ -154,9 +155,9 @@ def putting_off(rows: DueRows, row: Taken) -> Iterator[None]:
         tell("due.crashed", kind=row.kind, key=row.key, crashes=row.crashes, rests_s=rests_s)
     try:
         yield
-    except LeaseLost:
-        raise
     except Exception as error:
+        if isinstance(error, LeaseLost) and not isinstance(error, Overtaken):
+            raise  # the row is another's
         pause = pause_s(error, row.attempts + 1)
         _tell(error, kind=row.kind, key=row.key, reason=told(error), again_in_s=int(pause))
         try:

@@ -2,15 +2,16 @@
 something out; and what the feed says of a change.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
-from contracts.causes import REFUSED, SUBSCRIPTION, Causes, kinds, words
+from contracts.causes import PAUSED, REFUSED, SUBSCRIPTION, Causes, kinds, words
 from contracts.content.account import (
     ConnectionActivated,
     ConnectionDegraded,
     ConnectionNeedsReauth,
     ConnectionRecovered,
+    ConnectionResumed,
 )
 
 Said = (
@@ -18,6 +19,7 @@ Said = (
     | type[ConnectionDegraded]
     | type[ConnectionNeedsReauth]
     | type[ConnectionRecovered]
+    | type[ConnectionResumed]
 )
 
 
@@ -54,6 +56,8 @@ def told(was: Known, now: Known) -> tuple[Said, ...]:
     began: tuple[Said, ...] = (ConnectionActivated,) if begins else ()
     if now.status == was.status != "degraded":
         return ()
+    if was.status == PAUSED:
+        return (ConnectionResumed, *_ILL.get(now.status, ()))
     if now.status == "needs_reauth":
         return (ConnectionNeedsReauth,)
     if now.status == "active":
@@ -62,3 +66,10 @@ def told(was: Known, now: Known) -> tuple[Said, ...]:
     if was.status == "degraded" and is_same:
         return ()
     return (*began, ConnectionDegraded)
+
+
+_ILL: Final[Mapping[str, tuple[Said, ...]]] = {
+    "needs_reauth": (ConnectionNeedsReauth,),
+    "degraded": (ConnectionDegraded,),
+}
+"""What is said of one that was resumed and does not work, or not all of it."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import structlog
 from msgspec import UNSET
 
-from contracts.causes import SCOPES, Causes
+from contracts.causes import PAUSED, SCOPES, Causes
 from contracts.connector import Event
 from contracts.content import Content
 from contracts.content.account import ConnectionDegraded, ConnectionNeedsReauth
@@ -19,7 +19,7 @@ from storage.grants import Turned
 from storage.turns import Append
 from token_vault import Vault, reconnect_url
 from workers.normalizing import Normalizer
-from workers.standing import Known, Said, standing, told
+from workers.standing import Known, Said, Standing, standing, told
 
 log = structlog.get_logger()
 
@@ -54,17 +54,17 @@ class Turning:
         self._public_url = public_url
         self._channels = channels
 
-    def plan(self, row: Taken, changes: Iterable[Change], *, begins: bool = False) -> Plan:
+    def plan(
+        self, row: Taken, changes: Iterable[Change], *, begins: bool = False, lifts: bool = False
+    ) -> Plan:
         """For the job of `row`. A pending connection stays so, unless it `begins` or its owner is
-        needed.
+        needed; a paused one, unless the job `lifts` the pause.
         """
         turned: list[Turned] = []
         appends: list[Append] = []
         for change in changes:
             connection = change.connection
-            becomes = standing(change.causes)
-            if connection.status == "pending" and not begins and becomes.status != "needs_reauth":
-                becomes = becomes._replace(status="pending")
+            becomes = _becomes(change, begins=begins, lifts=lifts)
             turned.append(Turned(connection, *becomes, change.causes, change.missing))
             was = Known(connection.status, connection.causes, connection.missing)
             now = Known(becomes.status, change.causes, change.missing)
@@ -109,3 +109,12 @@ class Turning:
             missing_features=tuple(change.missing) or UNSET,
             reconnect_url=link if is_owners else UNSET,
         )
+
+
+def _becomes(change: Change, *, begins: bool, lifts: bool) -> Standing:
+    connection, becomes = change.connection, standing(change.causes)
+    if connection.status == PAUSED and not lifts:
+        return Standing(PAUSED, connection.status_reason)
+    if connection.status == "pending" and not begins and becomes.status != "needs_reauth":
+        return becomes._replace(status="pending")
+    return becomes

@@ -40,13 +40,13 @@ class ConnectionRecovered(_Connection, frozen=True, kw_only=True):
 
 
 class ConnectionPaused(_Connection, frozen=True, kw_only=True):
-    """What comes in waits."""
+    """What comes in waits, until it is resumed."""
 
     type: ClassVar[str] = "connection.paused"
 
 
 class ConnectionResumed(_Connection, frozen=True, kw_only=True):
-    """What waited follows."""
+    """What waited stands before it, marked as late; what comes in follows at once again."""
 
     type: ClassVar[str] = "connection.resumed"
 

@@ -135,19 +135,40 @@ def explain(id: Annotated[str, typer.Argument(help="con_…")], as_json: Json = 
 @app.command()
 def resync(id: Annotated[str, typer.Argument(help="con_…")]) -> None:  # noqa: A002
     """Have a worker ask the provider now how it stands, and mend what it can."""
-    from contracts.errors import Unavailable
     from gateway.resyncing import order_look
     from storage.connections import Connections
     from storage.due import DueRows
-    from workers.queue import Queue
 
     with parts() as built:
         order_look(DueRows(built.database), Connections(built.database).get(id))
-        try:
-            Queue(built.settings.broker).due()
-        except Unavailable:
-            note("The broker is away: a worker finds it within a second or two.")
+        _nudge(built)
     note(f"A worker looks at it: gateway connections explain {id}")
+
+
+@app.command()
+def pause(
+    id: Annotated[str, typer.Argument(help="con_…")],  # noqa: A002
+    reason: Annotated[str, typer.Option(help="Stands in the connection and in the feed.")] = "",
+) -> None:
+    """Have what comes in for it wait, from now on; nothing is lost."""
+    from storage.pausing import Pauses
+
+    with parts() as built:
+        Pauses(built.database).order(id, reason=reason, by="command line")
+        _nudge(built)
+    note(f"It is paused. What comes in waits until: gateway connections resume {id}")
+
+
+@app.command()
+def resume(id: Annotated[str, typer.Argument(help="con_…")]) -> None:  # noqa: A002
+    """Have a worker put what waited into the feed, in order, and go on."""
+    from storage.pausing import Pauses
+
+    with parts() as built:
+        was_paused = Pauses(built.database).resume(id) is not None
+        if was_paused:
+            _nudge(built)
+    note(f"A worker goes on with it: gateway connections explain {id}" if was_paused else _WORKS)
 
 
 @app.command()
@@ -164,6 +185,19 @@ def openings(id: Annotated[str, typer.Argument(help="con_…")], as_json: Json =
     shown = [row._asdict() | {"minute": when(row.minute * MINUTE_MS)} for row in counted]
     columns = ["minute", "job", "times", "grant", "process"]
     write_json(shown) if as_json else rows(columns, shown, empty="Nobody opened its tokens.")
+
+
+_WORKS: Final = "It is not paused."
+
+
+def _nudge(built: Parts) -> None:
+    from contracts.errors import Unavailable
+    from workers.queue import Queue
+
+    try:
+        Queue(built.settings.broker).due()
+    except Unavailable:
+        note("The broker is away: a worker finds it within a second or two.")
 
 
 def _pages(built: Parts, **only: str | None) -> "Iterator[Sequence[Connection]]":

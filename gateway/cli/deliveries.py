@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Stored deliveries.", no_args_is_help=True)
 
-LISTED: Final = ("waiting", "unrouted", "parked")
+REPLAYED: Final = ("waiting", "unrouted", "parked")
+LISTED: Final = (*REPLAYED, "paused")
 PATIENCE_S: Final = 60.0
 """How long a replay may make no progress before the command leaves it to the workers."""
 LOOK_S: Final = 0.2
 
-Status = Annotated[str | None, typer.Option(help="waiting, unrouted or parked.")]
+Status = Annotated[str | None, typer.Option(help="waiting, unrouted, parked or paused.")]
 Provider = Annotated[str | None, typer.Option(help="Only of this provider.")]
 
 
@@ -30,7 +31,9 @@ def list_deliveries(
     limit: Annotated[int, typer.Option(min=1, help="At most so many of each status.")] = 100,
     as_json: Json = False,
 ) -> None:
-    """What waits, is unrouted or parked, oldest first; contents stay sealed."""
+    """What waits, is unrouted, parked, or waits for a paused connection, oldest first; contents
+    stay sealed.
+    """
     from storage.deliveries import Deliveries
 
     with parts() as built:
@@ -74,8 +77,8 @@ def replay(
 
     if (id is None) == (status is None):
         raise InvalidInput("name one delivery, or a --status")
-    if status is not None and status not in LISTED:
-        raise InvalidInput(f"--status: one of {', '.join(LISTED)}")
+    if status is not None and status not in REPLAYED:
+        raise InvalidInput(f"--status: one of {', '.join(REPLAYED)}")
     with parts() as built:
         if id is not None:
             Deliveries(built.database).get(id)

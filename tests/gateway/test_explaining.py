@@ -10,6 +10,7 @@ from storage.activity import Activity
 from storage.connections import Connection, Grant
 from storage.due import Standing
 from storage.inspections import Subscription
+from storage.pausing import Pause, Waits
 
 T = 1_790_000_000_000
 CONNECTION = Connection("con_a", "acme", "facebook", b"", b"", "active", "", T, T, T)
@@ -129,6 +130,26 @@ def test_each_cause_is_said_with_what_to_do(kind: str, says: str, do: str) -> No
 )
 def test_each_thing_is_said_with_what_to_do(facts: Facts, says: str, do: str) -> None:
     assert (says, do) in explain(facts)
+
+
+def test_a_pause_says_what_waits_and_how_far_resuming_is() -> None:
+    paused = WELL._replace(
+        connection=CONNECTION._replace(status="paused"),
+        pause=Pause("con_a", "resuming", "", "test", T, said=True),
+        waits=Waits(3, 86_400_000),
+        resumes=Standing(False, 60_000, 1, "misconfigured: provider facebook is off"),
+        kept_days=30,
+    )
+    told = [says for says, _ in explain(paused)]
+    given_up = "is given up, as a gap, after 1970-02-01T00:00:00.000Z"
+    came_in = f"came in at 1970-01-02T00:00:00.000Z and {given_up}"
+    assert told[1:4] == [
+        "It is being resumed: what waited is being put into the feed.",
+        "The last attempt to resume it failed: misconfigured: provider facebook is off.",
+        f"3 deliveries wait; the oldest {came_in}.",
+    ]
+    ill = paused._replace(connection=paused.connection._replace(causes={"scopes": "so and so"}))
+    assert sum("so and so" in line for line in said(ill)) == 1, "what is wrong is said all the same"
 
 
 @pytest.mark.parametrize("kind", KINDS)

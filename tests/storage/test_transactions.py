@@ -26,6 +26,7 @@ from storage.grants import RECONCILE, REFRESH, Grants, Outcome, Renewal, Turned
 from storage.inspections import Allowed, Inspection, Seen
 from storage.leases import LANE, Lease, Leases
 from storage.partitions import ensure_partitions, today
+from storage.pausing import PAUSE, Batch, Lifted, Pauses, Said
 from storage.schema import messages
 from storage.turns import Append, Deferred, Park, Turn, Unrouted
 from tests.storage.rows import add_connection, append, count, digest
@@ -75,6 +76,8 @@ class Traffic:
             (self._consent, 1),
             (self._refresh, 3),
             (self._look, 3),
+            (self._pause, 3),
+            (self._resume, 3),
         ]
 
     def run(self, transactions: int, seed: int) -> None:
@@ -119,7 +122,7 @@ class Traffic:
             gaps.done(told.id)
 
     def _change_status(self, chance: random.Random) -> None:
-        status = chance.choice(["active", "active", "paused", "revoked"])
+        status = chance.choice(["active", "active", "revoked"])
         self._connections.set_status(chance.choice(list(CONNECTIONS)), status, "")
 
     def _erase_contact(self, chance: random.Random) -> None:
@@ -185,6 +188,28 @@ class Traffic:
             except Conflict:
                 rows.finish(row, now_ms())
 
+    def _pause(self, chance: random.Random) -> None:
+        with contextlib.suppress(Conflict):
+            Pauses(self._database).order(chance.choice([*CONNECTIONS]), reason="", by="test")
+
+    def _resume(self, chance: random.Random) -> None:
+        rows, pauses, id_ = (
+            DueRows(self._database),
+            Pauses(self._database),
+            chance.choice([*CONNECTIONS]),
+        )
+        with contextlib.suppress(Conflict, LeaseLost):
+            if pauses.resume(id_) and (row := rows.take_now(PAUSE, id_)):
+                self._write(Turn(first=Said(row).commit))
+                waits = pauses.waiting(id_, 5)
+                ids = [park.id for park in waits]
+                said = [_append(chance, id_) for _ in waits]
+                batch = Turn(first=Batch(row).commit, appends=said, unparked=ids)
+                self._write(batch._replace(statuses=("paused",)))
+                was = self._connections.get(id_)
+                lifted = Lifted(row, Turned(was, "active", "", was.causes, []), ids)
+                self._write(Turn(first=lifted.commit, appends=[_append(chance, id_)]))
+
     def _write(self, turn: Turn) -> None:
         with contextlib.suppress(LeaseLost):
             self._store.write(turn)
@@ -203,7 +228,8 @@ def _append(chance: random.Random, id_: str, key: object = None) -> Append:
 def _park(chance: random.Random) -> Park:
     id_, number = chance.choice(list(CONNECTIONS)), chance.randrange(KEYS)
     name = f"prk_{number}_{chance.randrange(1 << 40)}"
-    return Park(name, number, id_, CONNECTIONS[id_], "facebook", "unreadable", "", now_ms(), b"x")
+    reason = chance.choice(["unreadable", "paused"])
+    return Park(name, number, id_, CONNECTIONS[id_], "facebook", reason, "", now_ms(), b"x")
 
 
 @pytest.mark.timeout(120 + TRANSACTIONS // 20)

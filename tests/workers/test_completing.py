@@ -14,9 +14,10 @@ from storage.connections import Connection
 from storage.database import now_ms
 from storage.erasing import Erasing
 from storage.lookups import LOOKUP, lookups
+from storage.pausing import Pauses
 from storage.schema import connections, due
 from tests.rig import Rig, text
-from tests.workers.granted import consent, tokens
+from tests.workers.granted import consent, run_due, tokens
 from tests.workers.pages import Pages, PagesLogin
 
 SECONDS = now_ms() // 1000
@@ -146,3 +147,17 @@ def test_what_was_erased_or_revoked_meanwhile_is_not_said(
     rig.connect("acme", "11")
     Erasing(rig.database).tenant("acme")
     assert waiting(rig)[0] == 0
+
+
+def test_while_its_connection_is_paused_it_waits(
+    rig: Rig, page: Connection, httpx_mock: HTTPXMock
+) -> None:
+    rig.drain(rig.put(lead()))
+    Pauses(rig.database).order(page.id, reason="", by="test")
+    run_due(rig)
+    assert (said(rig), waiting(rig)) == ([], (1, 1)), "put off, and nobody was called"
+    httpx_mock.add_response(json=ANSWERS, is_reusable=True)
+    Pauses(rig.database).resume(page.id)
+    run_due(rig)
+    run_due(rig)
+    assert (len(said(rig)), waiting(rig)) == (1, (0, 0))

@@ -285,8 +285,23 @@ def test_an_account_that_is_being_disconnected_waits(rig: Rig, pages: Pages) -> 
         assert ("10" in pages.subscribed) == (ending is None)
 
 
-@pytest.mark.parametrize("ordered", ["paused", "revoking", "revoked"])
-def test_what_was_paused_or_ended_is_left_alone(rig: Rig, pages: Pages, ordered: str) -> None:
+def test_what_is_paused_is_looked_after_and_stays_so(rig: Rig, pages: Pages) -> None:
+    """A subscription that is gone would lose what is to wait."""
+    page, _ = connect(rig)
+    Connections(rig.database).set_status(page.id, "paused", "by hand")
+    pages.subscribed.clear()
+    look(rig, page)
+    assert "10" in pages.subscribed
+    pages.subscribed.clear()
+    pages.fails["subscribe"] = [PermissionMissing("200, a permission is missing", code="200")]
+    look(rig, page)
+    assert status(rig, page) == ("paused", "by hand")
+    assert list(Connections(rig.database).get(page.id).causes) == ["subscription"]
+    assert [kind for kind, _ in said(rig)] == ["activated"]
+
+
+@pytest.mark.parametrize("ordered", ["revoking", "revoked"])
+def test_what_was_ended_is_left_alone(rig: Rig, pages: Pages, ordered: str) -> None:
     page, _ = connect(rig)
     Connections(rig.database).set_status(page.id, ordered, "by hand")
     pages.names()

@@ -48,6 +48,7 @@ PENDING = Known("pending", {})
 NEEDS = Known("needs_reauth", REFUSED)
 COMMENTS = Known("degraded", SCOPES, ["comments"])
 UNSUBSCRIBED = Known("degraded", GONE)
+PAUSED = Known("paused", {})
 
 
 @pytest.mark.parametrize(
@@ -69,6 +70,10 @@ UNSUBSCRIBED = Known("degraded", GONE)
         (NEEDS, Known("needs_reauth", REFUSED | GONE), []),
         (NEEDS, ACTIVE, ["recovered"]),
         (NEEDS, COMMENTS, ["degraded"]),
+        (PAUSED, Known("paused", REFUSED), []),
+        (PAUSED, ACTIVE, ["resumed"]),
+        (PAUSED, COMMENTS, ["resumed", "degraded"]),
+        (PAUSED, NEEDS, ["resumed", "needs_reauth"]),
     ],
 )
 def test_a_change_is_said_once(was: Known, now: Known, says: list[str]) -> None:

@@ -6,7 +6,7 @@ from storage.due import DueRows
 from storage.grants import RECONCILE, Grants
 from storage.schema import grants
 from tests.gateway.cli.conftest import Gateway
-from tests.rig import Rig
+from tests.rig import Rig, text
 from tests.workers.granted import run_due
 from token_vault import GrantTokens, Openings
 
@@ -155,6 +155,26 @@ def test_a_look_is_ordered(rig: Rig, gateway: Gateway) -> None:
     page = rig.connect("acme", "1")
     assert gateway("connections", "resync", page.id).code == 0
     assert DueRows(rig.database).standing(RECONCILE, page.id) is not None
-    Connections(rig.database).set_status(page.id, "paused", "")
+    Connections(rig.database).set_status(page.id, "revoked", "")
     ran = gateway("connections", "resync", page.id)
-    assert (ran.code, "paused" in ran.err) == (1, True)
+    assert (ran.code, "revoked" in ran.err) == (1, True)
+
+
+def test_it_is_paused_and_goes_on(rig: Rig, gateway: Gateway) -> None:
+    page = rig.connect("acme", "1")
+    paused = gateway("connections", "pause", page.id, "--reason", "moving")
+    assert (paused.code, Connections(rig.database).get(page.id).status) == (0, "paused")
+    rig.drain(rig.put(text("1", "7", "hello")))
+    told = gateway("connections", "explain", page.id).out
+    assert "It was paused: what comes in waits. The reason given: moving." in told
+    assert "1 deliveries wait" not in told
+    assert "1 delivery waits; it came in at " in told
+    (waits,) = gateway("deliveries", "list", "--json").json
+    assert (waits["status"], waits["connection"]) == ("paused", page.id)
+    assert gateway("deliveries", "replay", "--status", "paused").code == 2
+    assert gateway("connections", "resume", page.id).code == 0
+    assert "It is being resumed" in gateway("connections", "explain", page.id).out
+    run_due(rig)
+    assert rig.texts() == ["hello"]
+    assert "not paused" in gateway("connections", "resume", page.id).err
+    assert gateway("connections", "pause", "con_none").code == 1
