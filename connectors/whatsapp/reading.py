@@ -39,6 +39,9 @@ CHANGES: Final = "changes."
 """Before the field of a change that we do not know, in its kind."""
 _BESIDE: Final = ("messaging_product", "metadata", "contacts")
 """Members of a value that are about all of its happenings."""
+_LISTS: Final = tuple(key for key in shapes.Value.__struct_fields__ if key not in _BESIDE)
+_UNTIMED: Final = "errors"
+"""What has no time of its own."""
 _TIMED: Final = ("messages", "statuses", "calls")
 
 _entry: Final = msgspec.json.Decoder(shapes.Entry)
@@ -124,10 +127,14 @@ class Reader:
         if field in self._notices:
             yield Found(field, self._notices[field], raw, Told(time=time))
             return
-        if field not in self._fields:
-            whole = msgspec.json.encode(change)
-            yield Strange(CHANGES + field, whole, Told(time=time))
-            return
+        says_something = False
+        for piece in self._of_lists(field, raw, time) if field in self._fields else ():
+            says_something = True
+            yield piece
+        if not says_something:
+            yield Strange(CHANGES + field, msgspec.json.encode(change), Told(time=time))
+
+    def _of_lists(self, field: str, raw: bytes, time: Number | None) -> Iterator[Piece]:
         value = _value_of(raw, self._fields[field])
         if value is None:
             yield from self._value_piecewise(field, raw, time)
@@ -172,7 +179,7 @@ class Reader:
         told = Told(
             contacts=tuple(contacts),
             number=(metadata.display_phone_number if metadata else None) or "",
-            time=_first_time(lists) if time is None else time,
+            time=_first_time(lists) if time is None and lists.get(_UNTIMED) else time,
             alone=sum(map(len, lists.values())) == 1,
         )
         for key, listing in self._fields[field].items():
@@ -193,14 +200,15 @@ def _at_once(raw: bytes) -> list[shapes.Entry] | None:
 
 def _value_of(raw: bytes, lists: Lists) -> shapes.Value | None:
     """By one typed decoding; None when something needs a closer look: also a key that may stand
-    twice, of which the last alone would be kept.
+    twice, of which the last alone would be kept, and a list that is none of the field's.
     """
     if has_nul(raw) or any(raw.count(b'"%b"' % key.encode()) > 1 for key in lists):
         return None
     try:
-        return _value.decode(raw)
+        value = _value.decode(raw)
     except UNREADABLE:
         return None
+    return None if any(getattr(value, key) for key in _LISTS if key not in lists) else value
 
 
 def _first_time(lists: Mapping[str, Sequence[bytes]]) -> Number | None:

@@ -17,7 +17,7 @@ from connectors.whatsapp.notices import error
 from connectors.whatsapp.occasion import Occasion, Told, address_of
 from connectors.whatsapp.telling import Listing, Result, decoded, tell
 from contracts import content
-from contracts.connector import Event
+from contracts.connector import Event, Ignored
 
 
 class _Ends(msgspec.Struct, rename={"sender": "from"}):
@@ -33,7 +33,11 @@ _ends: Final = msgspec.json.Decoder(_Ends)
 
 
 def history(on: Occasion, it: shapes.History) -> Iterator[Result]:
-    """Threads of the past; a business that does not share them is an error."""
+    """Threads of the past; a business that does not share them is an error. How far it has come is
+    passed over.
+    """
+    if not it.errors and not it.threads:
+        yield Ignored(on.kind)
     for one in it.errors or ():
         yield error(on, one)
     for thread in it.threads or ():
@@ -47,7 +51,8 @@ def _in_thread(on: Occasion, phone: Id, raw: bytes) -> Occasion:
         ends: _Ends = decoded(_ends, raw)
     except UNREADABLE:  # so is the message
         ends = _Ends()
-    outgoing = ends.to is not None or _digits(ends.sender) == _digits(on.told.number)
+    own = _digits(on.told.number)
+    outgoing = bool(ends.to or ends.to_user_id or (own and _digits(ends.sender) == own))
     user_id = ends.to_user_id if outgoing else ends.from_user_id
     contact = shapes.Contact(wa_id=phone or None, user_id=user_id)
     told = Told((*on.told.contacts, contact), on.told.number, on.told.time, alone=True)

@@ -136,6 +136,22 @@ def test_a_list_twice_loses_neither() -> None:
     assert keys(normalize(entry(change(empty)))) == BOTH
 
 
+@pytest.mark.parametrize(
+    ("told", "kind"),
+    [
+        (b'{"metadata":{},"contacts":[{"wa_id":"380501112233"}]}', "changes.messages"),
+        (b'{"messages":[]}', "changes.messages"),
+        (value(FIRST, key="history"), "messages.history"),
+    ],
+)  # fmt: skip
+def test_a_change_that_says_nothing_we_know_is_kept(told: bytes, kind: str) -> None:
+    timed = b'{"id":"W1","time":1795338000,"changes":[%b]}'
+    (event,) = normalize(timed % change(told))
+    assert isinstance(event, Event)
+    assert isinstance(event.content, ProviderUnrecognized)
+    assert event.content.kind == kind
+
+
 def test_text_is_cleaned_and_otherwise_as_it_was() -> None:
     raw = message("m").replace(b'"x"', rb'"a\u0000\ud83d\ude00\udc00 \\u0000"')
     (event,) = normalize(entry(change(value(raw))))
