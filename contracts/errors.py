@@ -90,6 +90,18 @@ class MalformedDelivery(GatewayError):
     reason = "malformed-delivery"
 
 
+class NotStored(Conflict):
+    """Media that are still to be fetched, or are being uploaded."""
+
+    reason = "not-stored"
+
+
+class Gone(GatewayError):
+    """It was here, or could not be had; it never comes again. The text says why."""
+
+    reason = "gone"
+
+
 class TooLarge(GatewayError):
     """A body beyond the cap."""
 
@@ -132,6 +144,12 @@ class StoreUnavailable(Unavailable):
     """The database is away or too slow; nothing was stored."""
 
     reason = "store-unavailable"
+
+
+class ObjectsUnavailable(Unavailable):
+    """The object store is away or too slow."""
+
+    reason = "objects-unavailable"
 
 
 class LeaseLost(GatewayError):

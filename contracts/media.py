@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import msgspec
 
 if TYPE_CHECKING:
     import httpx
+
+LIMITS_MB: Final[Mapping[str, int]] = {
+    "image": 25,
+    "sticker": 5,
+    "audio": 25,
+    "video": 100,
+    "file": 100,
+}
+"""How large media of each kind may be that are kept, in MiB: what the providers allow, or more."""
 
 
 class Media(msgspec.Struct, frozen=True, kw_only=True):

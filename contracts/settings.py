@@ -12,6 +12,7 @@ import msgspec
 from dotenv import dotenv_values
 
 from contracts.errors import Misconfigured
+from contracts.media import LIMITS_MB
 from contracts.return_urls import Place, is_loopback_host, place_of
 from contracts.tokens import parse_secret
 
@@ -65,6 +66,14 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{fiel
     """How many days raw deliveries are kept before their day's key is destroyed."""
     dedup_days: int = 30
     """How many days deduplication keys are kept; never less than raw deliveries."""
+    objects_url: str | None = None
+    """Where media are kept: `file:/path` or `s3://bucket/prefix?endpoint=…&region=…`; default:
+    `objects` in the data directory."""
+    media_days: int = 90
+    """How many days media are kept after they came."""
+    media_limits: str | None = None
+    """How large they may be, in MiB by kind, where that is to be another size:
+    `image=10 video=64`; see `contracts.media.LIMITS_MB`."""
     worker_metrics: str | None = None
     """`host:port` where this worker serves its metrics; none: nowhere."""
     lease_seconds: float = 10.0
@@ -77,6 +86,9 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{fiel
             raise Misconfigured("GATEWAY_SANDBOX_URL needs a loopback GATEWAY_PUBLIC_URL")
         _ = self.allowed_networks
         _ = self.return_places
+        _ = self.media_bytes
+        if self.media_days < 1:
+            raise Misconfigured("GATEWAY_MEDIA_DAYS must be at least 1")
         if bool(self.policy_url) != bool(self.policy_version):
             raise Misconfigured("GATEWAY_POLICY_URL and GATEWAY_POLICY_VERSION belong together")
         if self.raw_days < 1:
@@ -96,6 +108,17 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{fiel
     def allowed_networks(self) -> tuple[Network, ...]:
         """`allow_networks`, read. Raises `Misconfigured` naming what is no network."""
         return tuple(_network(text) for text in re.findall(r"[^\s,]+", self.allow_networks or ""))
+
+    @property
+    def media_bytes(self) -> dict[str, int]:
+        """The largest media of each kind. Raises `Misconfigured` naming what is no limit."""
+        sizes = dict(LIMITS_MB)
+        for text in re.findall(r"[^\s,]+", self.media_limits or ""):
+            kind, _, size = text.partition("=")
+            if kind not in sizes or not size.isdecimal() or not 1 <= int(size) <= 2048:
+                raise Misconfigured(f"GATEWAY_MEDIA_LIMITS: {text} is no limit, as image=10 is")
+            sizes[kind] = int(size)
+        return {kind: size << 20 for kind, size in sizes.items()}
 
     @property
     def return_places(self) -> tuple[Place, ...]:

@@ -91,6 +91,12 @@ MEANINGS: Final = (
         "Resume it first.",
     ),
     Meaning(
+        errors.NotStored,
+        409,
+        "Not stored yet",
+        "Wait for `attachment.updated` in the feed.",
+    ),
+    Meaning(
         errors.LogRestored,
         409,
         "The message log was restored from a backup",
@@ -107,6 +113,12 @@ MEANINGS: Final = (
         410,
         "It was erased for good",
         "Nothing can be done: the key of its content was destroyed.",
+    ),
+    Meaning(
+        errors.Gone,
+        410,
+        "It is not kept any more, or never could be",
+        "Nothing can be done; `detail` says why.",
     ),
     Meaning(
         errors.Tampered,

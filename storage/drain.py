@@ -18,6 +18,7 @@ from contracts.errors import Overtaken
 from storage import drain_sql, lookups, undrained
 from storage.database import Database, now_ms, one_trip
 from storage.leases import LANE, Lease, check_fences, move_marks
+from storage.media import arrive
 from storage.schema import (
     attempts,
     deferred,
@@ -33,6 +34,7 @@ from storage.turns import (
     TAKING,
     Append,
     Deferred,
+    NewMedia,
     PutOff,
     StoredItem,
     Thread,
@@ -131,6 +133,8 @@ class DrainStore:
             if wanted.threads:
                 self._sql.put_threads(connection, wanted.threads)
             fresh = self._fresh(connection, wanted.appends)
+            if turn.media:
+                _arrive(connection, turn.media, fresh)
             self._move_items(connection, wanted)
             if fresh:
                 self._sql.append(connection, fresh, _tags(len(fresh)), now_ms())
@@ -231,6 +235,13 @@ def _check_pauses(turn: Turn, statuses: Mapping[str, str]) -> None:
     waits = {park.connection for park in turn.parks if park.reason == PAUSED}
     if any(statuses.get(id_) in RECEIVING for id_ in waits):
         raise Overtaken("a connection was resumed meanwhile")
+
+
+def _arrive(connection: sa.Connection, found: Sequence[NewMedia], fresh: Sequence[Append]) -> None:
+    """Media of messages that are new."""
+    new = {(append.day, append.hash) for append in fresh}
+    if rows := [one for one in found if one.message in new]:
+        arrive(connection, rows)
 
 
 def _still_wanted(

@@ -13,6 +13,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.database import Database, now_ms
 from storage.lookups import lookups
+from storage.media import MediaRows
+from storage.media import end as end_media
+from storage.media_schema import media
 from storage.schema import connections, erased_contacts, grants, messages, parked
 from storage.sending_schema import threads
 
@@ -49,7 +52,9 @@ class Erasing:
             self._hold_off(connection, tenant)
             connection.execute(mark)
             _forget(connection, tenant, contact)
+            end_media(connection, _theirs(tenant, contact), "erased")
             end = _end(connection)
+        MediaRows(self._database).hurry_ending()
         return self._blank(sa.and_(messages.c.tenant == tenant, messages.c.contact == contact), end)
 
     def tenant(self, tenant: str) -> int:
@@ -66,8 +71,10 @@ class Erasing:
             connection.execute(sa.delete(parked).where(parked.c.tenant == tenant))
             emptied = {"sealed": b"", "version": grants.c.version + 1}
             _forget(connection, tenant)
+            end_media(connection, media.c.tenant == tenant, "erased")
             connection.execute(sa.update(grants).where(grants.c.tenant == tenant).values(emptied))
             end = _end(connection)
+        MediaRows(self._database).hurry_ending()
         return self._blank(messages.c.tenant == tenant, end)
 
     def _hold_off(self, connection: sa.Connection, tenant: str) -> None:
@@ -102,6 +109,10 @@ def _forget(connection: sa.Connection, tenant: str, contact: bytes | None = None
     for table in (threads, lookups):
         whose = table.c.contact == contact if contact is not None else sa.true()
         connection.execute(sa.delete(table).where(table.c.tenant == tenant, whose))
+
+
+def _theirs(tenant: str, contact: bytes) -> sa.ColumnElement[bool]:
+    return sa.and_(media.c.tenant == tenant, media.c.contact == contact)
 
 
 def _end(connection: sa.Connection) -> int:

@@ -12,6 +12,9 @@ from storage.connections import Connection
 from storage.database import Database, now_ms
 from storage.escrow import InEscrow
 from storage.grants import hold_refreshes, let_go
+from storage.media import MediaRows
+from storage.media import end as end_media
+from storage.media_schema import media
 from storage.pausing import forget
 from storage.revocation_steps import (
     CONSENT,
@@ -160,17 +163,24 @@ class Revocations:
             record(connection, row.key, {step: step._replace(outcome="done", detail=detail)})
 
     def purge(self, row: due.Taken, revocation: Revocation, step: Step) -> None:
-        """Remove what waits for the connection and was never a message. Raises `LeaseLost`."""
+        """Remove what waits for the connection and was never a message, and its media. Raises
+        `LeaseLost`.
+        """
         with self._database.write() as connection:
             due.check(connection, row)
+            _locked(connection, revocation.connection)
+            its_media = media.c.connection == revocation.connection
+            ended = end_media(connection, its_media, "the connection was revoked")
             its = parked.c.connection == revocation.connection
             removed = connection.execute(sa.delete(parked).where(its)).rowcount
             silent = activity.c.connection == revocation.connection
             connection.execute(sa.delete(activity).where(silent))
             detail = (
-                f"{removed} parked deliveries removed; messages stay until the tenant ends them"
+                f"{removed} parked deliveries and {ended} media removed; messages stay until the "
+                "tenant ends them"
             )
             record(connection, row.key, {step: step._replace(outcome="done", detail=detail)})
+        MediaRows(self._database).hurry_ending()
 
     def record(self, row: due.Taken, step: Step, done: Step) -> None:
         """`step` became `done`. Raises `LeaseLost`."""

@@ -63,6 +63,20 @@ class Lookup(NamedTuple):
     until_ms: int
 
 
+class NewMedia(NamedTuple):
+    """Media to be fetched. `message`: day and hash of the `Append` that brings them, so that they
+    come with it or not at all; None for what is to be sent, which has no `connection` either.
+    """
+
+    id: str
+    attachment: str
+    tenant: str
+    sealed: bytes
+    connection: str | None = None
+    contact: bytes | None = None
+    message: tuple[int, bytes] | None = None
+
+
 class Park(NamedTuple):
     """An item that one connection cannot have yet, sealed for its tenant: its content cannot be
     read, or (`reason` is `paused`) it waits until the connection is resumed.
@@ -123,6 +137,7 @@ class Turn(NamedTuple):
     lookups: Sequence[Lookup] = ()
     completed: Collection[str] = ()
     """Ids of lookups whose messages are among `appends`."""
+    media: Sequence[NewMedia] = ()
     defer: Sequence[Deferred] = ()
     resume: Sequence[Deferred] = ()
     strand: Sequence[Unrouted] = ()

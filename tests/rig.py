@@ -113,6 +113,7 @@ class Rig:
 
     def close(self) -> None:
         self.parts.transport.close()
+        self.parts.media_transport.close()
         self.database.close()
         self.vault.close()
 

@@ -8,8 +8,17 @@ from token_vault.kek import SETTING, check_uri, load_kek
 from token_vault.keks import Kek, Keks
 from token_vault.kept import Kept, open_kept, seal_kept
 from token_vault.keystore import Erasure, KeyStore
-from token_vault.links import named_by, reconnect_token, reconnect_url, reconnects
+from token_vault.links import (
+    media_of,
+    media_url,
+    named_by,
+    reconnect_token,
+    reconnect_url,
+    reconnects,
+)
+from token_vault.media_details import MediaDetails, media_id, open_media, seal_media
 from token_vault.names import token_names, user_names
+from token_vault.objects import ObjectKey, new_object_key, span
 from token_vault.openings import Openings
 from token_vault.rotation import KeyRotation, Rewrapping, Wrapping
 from token_vault.runs import RunOpener, RunSealer
@@ -34,6 +43,8 @@ __all__ = [
     "Kept",
     "KeyRotation",
     "KeyStore",
+    "MediaDetails",
+    "ObjectKey",
     "Openings",
     "Purpose",
     "Rewrapping",
@@ -46,17 +57,24 @@ __all__ = [
     "conversation_id",
     "gate_names",
     "load_kek",
+    "media_id",
+    "media_of",
+    "media_url",
     "named_by",
+    "new_object_key",
     "open_from_escrow",
     "open_kept",
+    "open_media",
     "open_vault",
     "reconnect_token",
     "reconnect_url",
     "reconnects",
     "seal_for_escrow",
     "seal_kept",
+    "seal_media",
     "seal_tokens",
     "sent_hash",
+    "span",
     "token_names",
     "user_names",
 ]

@@ -12,6 +12,7 @@ from typing import Final
 from token_vault.tenant_keys import DeploymentKeys
 
 _AGAIN: Final = "reconnect"
+_MEDIA: Final = "public-media"
 
 
 def reconnect_token(keys: DeploymentKeys, connection_id: str, receives_from_ms: int) -> str:
@@ -37,3 +38,27 @@ def reconnect_url(
     """Where the owner of a connection consents again to what is missing."""
     token = reconnect_token(keys, connection_id, receives_from_ms)
     return f"{public_url.rstrip('/')}/connect/again/{token}"
+
+
+def media_url(public_url: str, keys: DeploymentKeys, media_id: str, expires_at_s: int) -> str:
+    """Where a provider fetches media that are to be sent, until `expires_at_s` (Unix time): whoever
+    has the address gets them, and nobody can make one up.
+    """
+    named = f"{media_id}.{expires_at_s}"
+    return f"{public_url.rstrip('/')}/media/{named}.{_proof(keys, named)}"
+
+
+def media_of(keys: DeploymentKeys, token: str, now_s: float) -> str | None:
+    """The id of the media that the last part of a `media_url` is for; None: forged, or over.
+
+    Compared in constant time, and before what it says is read.
+    """
+    named, _, proof = token.rpartition(".")
+    if not hmac.compare_digest(_proof(keys, named).encode(), proof.encode()):
+        return None
+    media_id, _, expires_at_s = named.rpartition(".")
+    return media_id if now_s < int(expires_at_s) else None
+
+
+def _proof(keys: DeploymentKeys, named: str) -> str:
+    return base64.urlsafe_b64encode(keys.hash(_MEDIA, named)).decode().rstrip("=")

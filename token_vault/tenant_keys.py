@@ -30,6 +30,7 @@ class Purpose(StrEnum):
     CONNECT_SESSION = "connect-session"
     THREAD = "thread"
     SEND = "send"
+    MEDIA = "media"
     RAW = "raw"
 
 

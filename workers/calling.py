@@ -1,8 +1,9 @@
 """Calls to a provider on behalf of a connection: which of its grants carries them, tokens fresh."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import httpx
 
@@ -51,17 +52,32 @@ class Accounts:
         self._logins = logins
         self._offers = {name: one for name, one in connectors.items() if isinstance(one, Offers)}
 
-    def client_for(self, connection: Connection, *, job: str) -> httpx.Client:
+    def over(self, transport: Transport) -> Self:
+        """The same, whose clients call over another transport."""
+        other = copy(self)
+        other._transport = transport  # noqa: SLF001 (our own kind)
+        return other
+
+    def client_for(
+        self, connection: Connection, *, job: str, only: Collection[str] | None = None
+    ) -> httpx.Client:
         """A client with fresh tokens of the connection's best grant, opened for `job`: for what a
-        tenant asks of it.
+        tenant asks of it. `only`: the hosts that it reaches.
 
         Raises `Paused`, `NotFound` when no grant carries it, `Reauthorize` when only its owner can
         help, `Misconfigured` when its login is off, and what `Refresher.fresh` raises.
         """
         require_unpaused(connection)
-        return self.caller_for(connection, job=job).client
+        return self.caller_for(connection, job=job, only=only).client
 
-    def caller_for(self, connection: Connection, *, job: str, but: Collection[str] = ()) -> Caller:
+    def caller_for(
+        self,
+        connection: Connection,
+        *,
+        job: str,
+        but: Collection[str] = (),
+        only: Collection[str] | None = None,
+    ) -> Caller:
         """The same for a paused one too, as looks need it; and whose tokens they are: what the
         provider says of them is said of it. `but`: the ids of grants that it is known to take no
         more.
@@ -70,7 +86,7 @@ class Accounts:
         grants = [g for g in self._grants.of_connection(connection.id) if g.id not in but]
         for grant in best_first(grants):
             try:
-                return self._caller(connection, grant, job)
+                return self._caller(connection, grant, job, only)
             except (Reauthorize, Retryable) as error:
                 first = first or error
         raise first or NotFound(f"no grant carries connection {connection.id}")
@@ -87,11 +103,14 @@ class Accounts:
         """A client without tokens, as logins want it."""
         return self._transport.client()
 
-    def _caller(self, connection: Connection, grant: Grant, job: str) -> Caller:
+    def _caller(
+        self, connection: Connection, grant: Grant, job: str, only: Collection[str] | None
+    ) -> Caller:
         login = self._login(connection, grant)
         tokens = self._refresher.fresh(grant.id, job=job, at_least=LASTS)
         asset = Gate(connection.provider, self._account_of(connection))
-        return Caller(grant, self._transport.client(login.carry(tokens), asset=asset))
+        auth = login.carry(tokens)
+        return Caller(grant, self._transport.client(auth, asset=asset, only=only))
 
     def _login(self, connection: Connection, grant: Grant) -> OAuthLogin:
         """A token brought by hand goes the way of those that its provider's own login gives."""

@@ -24,6 +24,8 @@ from storage.grants import RECONCILE, REFRESH, Grants
 from storage.inspections import Inspections
 from storage.leases import Leases
 from storage.lookups import LOOKUP, Lookups
+from storage.media import MEDIA, MediaRows
+from storage.objects import open_objects
 from storage.openings import TokenOpenings
 from storage.pausing import PAUSE, Pauses
 from storage.pooler import direct_database, open_database
@@ -44,6 +46,7 @@ from workers.grant_states import GrantStates
 from workers.hearing import FLUSH_S, Hearing
 from workers.inspecting import Inspector
 from workers.lanes import DrainThreads, LaneQueue
+from workers.media import MEDIA_AT_ONCE, Fetcher, MediaKeeper, media_transport
 from workers.metrics import CountedCalls, Metrics
 from workers.normalizing import Normalizer, account_details
 from workers.pausing import Pauser
@@ -122,7 +125,8 @@ class Parts:
             receiving,
         )
         self.gaps = GapAnnouncer(Gaps(self.database), store, known, normalizer, on, self.rows)
-        self.upkeep = Upkeep(settings, self._direct, leases, self.vault)
+        self.objects = open_objects(settings)
+        self.upkeep = Upkeep(settings, self._direct, leases, self.vault, self.objects)
         self.lanes = LaneQueue()
         threads = 3 if self.database.is_postgresql else 2
         self.threads = DrainThreads(self.lanes, self.drainer, _report, threads)
@@ -169,19 +173,21 @@ class Parts:
             LOOKUP: self.completing.run,
         }
         self.scheduler = Scheduler(self.rows, jobs, self.metrics)
+        self._keep_media(store, known, normalizer)
 
     def _keep_fresh(self, store: DrainStore) -> None:
         """What keeps grants fresh, and counts who opens their tokens."""
         grants = Grants(self.database)
         self.tokens = GrantTokens(self.vault, self.openings)
         states = self._states = GrantStates(grants, self.turning)
+        self.gates = SharedGates(
+            GateStore(self.database), gate_names(self.vault), self.metrics.gate_closed
+        )
         self.transport = Transport(
             allow=self.settings.allowed_networks,
             sandbox_url=self.settings.sandbox_url,
             observer=CountedCalls(self.metrics),
-            keeper=SharedGates(
-                GateStore(self.database), gate_names(self.vault), self.metrics.gate_closed
-            ),
+            keeper=self.gates,
         )
         self.refresher = Refresher(
             grants,
@@ -242,6 +248,25 @@ class Parts:
             revocations, known, store, normalizer, self.vault, ending, self.rows, _CHANNELS
         )
 
+    def _keep_media(self, store: DrainStore, known: Connections, normalizer: Normalizer) -> None:
+        """What fetches media, and deletes them."""
+        settings = self.settings
+        self.media_transport = media_transport(settings, CountedCalls(self.metrics), self.gates)
+        fetcher = Fetcher(
+            self.objects,
+            self.media_transport,
+            self.accounts.over(self.media_transport),
+            self._connectors,
+            settings.media_bytes,
+        )
+        rows, days = MediaRows(self.database), settings.media_days
+        self.media = MediaKeeper(
+            rows, store, known, fetcher, normalizer, self.vault, _CHANNELS, days=days
+        )
+        self.media_scheduler = Scheduler(
+            self.rows, {MEDIA: self.media.run}, self.metrics, at_once=MEDIA_AT_ONCE, name="media"
+        )
+
     def _heeding(self, store: DrainStore, normalizer: Normalizer) -> Heeding:
         """What acts on what providers tell of consents."""
         return Heeding(
@@ -262,6 +287,7 @@ class Parts:
         self.threads.start()
         self.sweeper.start()
         self.scheduler.start()
+        self.media_scheduler.start()
         self.counting.start()
         self.listening.start()
 
@@ -272,6 +298,7 @@ class Parts:
         self.pauser.stop()
         self.sweeper.stop()
         self.scheduler.stop()
+        self.media_scheduler.stop()
         self.threads.stop()
         self.counting.stop()
         self.listening.stop()
@@ -283,6 +310,7 @@ class Parts:
         """Let go of databases, keys and providers."""
         self._closing.close()
         self.transport.close()
+        self.media_transport.close()
         self.database.close()
         self._direct.close()
         self.vault.close()
@@ -307,6 +335,7 @@ def celery_with_tasks(parts: Parts) -> Any:
     @app.task(name=queue.DUE)  # type: ignore[untyped-decorator]
     def due() -> None:
         parts.scheduler.look()
+        parts.media_scheduler.look()
 
     @app.task(name=queue.UPKEEP)  # type: ignore[untyped-decorator]
     def upkeep() -> None:

@@ -19,9 +19,10 @@ from storage import message_id
 from storage.connections import Connection
 from storage.database import now_ms
 from storage.deliveries import park_id
-from storage.turns import Append, Lookup, Park, Thread
+from storage.turns import Append, Lookup, NewMedia, Park, Thread
 from token_vault import Purpose, TenantKeys, Vault, contact_hash, conversation_id
 from workers.acquainting import Acquainting
+from workers.attaching import to_be_fetched
 
 log = structlog.get_logger()
 
@@ -34,13 +35,14 @@ PATIENCE_S: Final = 900.0
 
 class Outcome(NamedTuple):
     """What an item became for one connection: messages, how it failed where it did, with whom it
-    has conversations, and what is to be looked up before it is a message.
+    has conversations, what is to be looked up before it is a message, and media to be fetched.
     """
 
     appends: list[Append]
     unreadable: list[Unreadable]
     threads: list[Thread]
     lookups: list[Lookup]
+    media: list[NewMedia]
 
 
 def account_details(connection: Connection, keys: TenantKeys) -> AccountDetails:
@@ -81,7 +83,7 @@ class Normalizer:
         """
         keys = self._vault.tenant(connection.tenant)
         account = self._account(connection, keys)
-        outcome = Outcome([], [], [], [])
+        outcome = Outcome([], [], [], [], [])
         try:
             for event in connector.normalize(item, self._context(connection, account, keys)):
                 if isinstance(event, Ignored):
@@ -99,6 +101,8 @@ class Normalizer:
                     outcome.lookups.append(Lookup(append, now_ms() + int(PATIENCE_S * 1000)))
                     continue
                 outcome.appends.append(append)
+                if event.media:
+                    outcome.media.extend(to_be_fetched(event, append, keys))
                 at_ms = min(append.at_ms, received_at_ms)
                 if (thread := self._met(event, at_ms, connection, keys)) is not None:
                     outcome.threads.append(thread)

@@ -16,7 +16,7 @@ from storage.database import now_ms
 from storage.drain import DrainStore
 from storage.due import DueRows, Taken
 from storage.pausing import RESUMING, Batch, Lifted, Pause, Pauses, Said
-from storage.turns import Append, Lookup, Park, Thread, Turn
+from storage.turns import Append, Lookup, NewMedia, Park, Thread, Turn
 from workers.normalizing import Normalizer
 from workers.turning import Change, Turning
 
@@ -36,6 +36,7 @@ class _Read(NamedTuple):
     appends: list[Append]
     threads: list[Thread]
     lookups: list[Lookup]
+    media: list[NewMedia]
     parks: list[Park]
 
 
@@ -135,11 +136,12 @@ class Pauser:
         if attempt <= ATTEMPTS:
             return self._read(connection, parks)
         log.error("pausing.item_kills", item=park.item, attempts=attempt)
-        return _Read([], [], [], [park._replace(reason="killed-its-worker")])
+        killer = park._replace(reason="killed-its-worker")
+        return _Read([], [], [], [], [killer])
 
     def _read(self, connection: Connection, parks: Sequence[Park]) -> _Read:
         """As the drain would have read them; what cannot be read is parked for that."""
-        read = _Read([], [], [], [])
+        read = _Read([], [], [], [], [])
         for park in parks:
             connector = self._connectors.get(connection.provider)
             if connector is None:
@@ -157,6 +159,7 @@ class Pauser:
             read.appends.extend(outcome.appends)
             read.threads.extend(outcome.threads)
             read.lookups.extend(outcome.lookups)
+            read.media.extend(outcome.media)
             if outcome.unreadable:
                 detail = "; ".join(f"{x.kind}: {x.error}" for x in outcome.unreadable)
                 read.parks.append(park._replace(reason="unreadable", detail=detail[:500]))

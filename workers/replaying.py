@@ -162,6 +162,7 @@ class Replayer:
                 appends=outcome.appends,
                 threads=outcome.threads,
                 lookups=outcome.lookups,
+                media=outcome.media,
                 unparked=done,
             )
         )

@@ -10,7 +10,16 @@ from contracts.causes import PAUSED, SILENCE
 from contracts.connector import Item, Receives
 from contracts.errors import KeyDestroyed
 from storage.connections import Connection, Connections
-from storage.turns import TAKING, Append, Lookup, Park, StoredItem, Thread, Unrouted
+from storage.turns import (
+    TAKING,
+    Append,
+    Lookup,
+    NewMedia,
+    Park,
+    StoredItem,
+    Thread,
+    Unrouted,
+)
 from workers.consents import Consents, Named
 from workers.hearing import Hearing
 from workers.normalizing import Normalizer
@@ -30,7 +39,8 @@ class Opened(NamedTuple):
 
 class Routed(NamedTuple):
     """What items became: messages, items parked for a connection, items that nobody takes yet,
-    people whose consent changed, conversations, messages that are to be completed first.
+    people whose consent changed, conversations, messages that are to be completed first, media to
+    be fetched.
 
     The names are those of a `Turn`.
     """
@@ -41,6 +51,7 @@ class Routed(NamedTuple):
     named: list[Named]
     threads: list[Thread]
     lookups: list[Lookup]
+    media: list[NewMedia]
 
 
 class _Addressed(NamedTuple):
@@ -77,7 +88,7 @@ class Router:
         """Normalise `work` for every connection that may have it; what cannot be read is parked
         for it, and so is what comes while it is paused. Raises `Unavailable`.
         """
-        routed = Routed([], [], [], [], [], [])
+        routed = Routed([], [], [], [], [], [], [])
         for one in self._addressed(work, routed):
             with _unless_shredded(one.connection):
                 if one.connection.status == PAUSED:
@@ -89,6 +100,7 @@ class Router:
                 routed.appends.extend(outcome.appends)
                 routed.threads.extend(outcome.threads)
                 routed.lookups.extend(outcome.lookups)
+                routed.media.extend(outcome.media)
                 if outcome.unreadable:
                     detail = "; ".join(f"{x.kind}: {x.error}" for x in outcome.unreadable)
                     routed.parks.append(self._park(one, "unreadable", detail))
@@ -98,7 +110,7 @@ class Router:
         """Park `work` for every connection that may have it, unread; for one that is paused it
         waits as everything does. Raises `Unavailable`.
         """
-        routed = Routed([], [], [], [], [], [])
+        routed = Routed([], [], [], [], [], [], [])
         for one in self._addressed(work, routed):
             with _unless_shredded(one.connection):
                 why = PAUSED if one.connection.status == PAUSED else reason

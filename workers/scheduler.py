@@ -50,17 +50,25 @@ class Scheduler:
     one at a time, each attempt committed before it is made, so that only the guilty one is left.
     """
 
-    def __init__(self, rows: DueRows, jobs: Mapping[str, Job], metrics: Metrics) -> None:
-        """`jobs`: by the kind of row that each is for."""
+    def __init__(
+        self,
+        rows: DueRows,
+        jobs: Mapping[str, Job],
+        metrics: Metrics,
+        *,
+        at_once: int = AT_ONCE,
+        name: str = "scheduler",
+    ) -> None:
+        """`jobs`: by the kind of row that each is for. `at_once`: so many of them."""
         self._rows = rows
         self._jobs = jobs
         self._metrics = metrics
-        self._free = threading.Semaphore(AT_ONCE)
-        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="due")
+        self._free = threading.Semaphore(at_once)
+        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="due")
         self._stopping = threading.Event()
         self._taking = threading.Lock()
         self._suspecting = threading.Lock()
-        self._finder = Repeating("scheduler", EVERY_S, self._look)
+        self._finder = Repeating(name, EVERY_S, self._look)
 
     def start(self) -> None:
         self._finder.start()

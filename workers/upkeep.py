@@ -15,9 +15,12 @@ from storage.connect_sessions import ConnectSessions
 from storage.database import Database, now_ms
 from storage.escrow import EscrowStore
 from storage.leases import Leases
+from storage.media import MediaRows
+from storage.objects import ObjectStore
 from storage.openings import TokenOpenings
 from storage.signals import Signals
 from token_vault import Vault
+from workers.sweeping_media import MediaSweep
 
 log = structlog.get_logger()
 
@@ -34,13 +37,19 @@ class Upkeep:
     """The housekeeping of one deployment; several schedulers may ask for it."""
 
     def __init__(
-        self, settings: Settings, database: Database, leases: Leases, vault: Vault
+        self,
+        settings: Settings,
+        database: Database,
+        leases: Leases,
+        vault: Vault,
+        objects: ObjectStore,
     ) -> None:
         self._settings = settings
         self._database = database
         self._leases = leases
         self._vault = vault
         self._escrow = EscrowStore(database)
+        self._media = MediaSweep(MediaRows(database), objects)
         self._days_due = 0.0
 
     def run(self) -> None:
@@ -53,6 +62,7 @@ class Upkeep:
             self._destroy_old_days()
             self._end_escrow()
             self._prune()
+            self._media.run()
         finally:
             self._leases.remove(lease)
 

@@ -137,6 +137,8 @@ class AttachmentUpdated(Content, frozen=True, kw_only=True):
     conversation: Conversation
     message_id: str
     attachment: Attachment
+    failure: Failure | UnsetType = UNSET
+    """Why it could not be stored, in our words."""
 
 
 class PostbackReceived(Talk, frozen=True, kw_only=True):

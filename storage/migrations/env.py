@@ -5,6 +5,7 @@ from alembic import context
 import storage.connecting_schema
 import storage.gates
 import storage.lookups
+import storage.media_schema
 import storage.sending_schema  # noqa: F401 - tables of these belong to the metadata
 from storage.schema import metadata
 
