@@ -15,7 +15,7 @@ from connectors.kit.google.settings import GoogleSettings
 from connectors.kit.instagram.login import InstagramLogin
 from connectors.kit.instagram.settings import InstagramSettings
 from connectors.kit.meta.endpoint import MetaEndpoint
-from connectors.kit.meta.login import MetaLogin
+from connectors.kit.meta.login import EmbeddedSignup, MetaLogin
 from connectors.kit.meta.settings import MetaApps, MetaSettings
 from connectors.kit.meta.signed_request import SignedRequests
 from connectors.whatsapp import WhatsApp
@@ -50,6 +50,7 @@ PROVIDERS: Final = (
 
 LOGINS: Final = {
     "meta": LoginLine(login=MetaLogin, settings=MetaSettings, needs=("META_APP_ID",)),
+    "whatsapp": LoginLine(login=EmbeddedSignup, settings=MetaSettings, needs=("META_APP_ID",)),
     "instagram": LoginLine(login=InstagramLogin, settings=InstagramSettings),
     "google": LoginLine(login=GoogleLogin, settings=GoogleSettings),
 }

@@ -55,6 +55,19 @@ class Offers(ABC):
         """
 
 
+class Registers(ABC):
+    """A connector whose accounts must be registered for our app before they can be used."""
+
+    @abstractmethod
+    def register(self, client: httpx.Client, account: str) -> None:
+        """Register `account` unless it is registered. Asked for while a connection is being set up,
+        and not later: who takes the account elsewhere means it.
+
+        `client` carries the account's token. Raises `PermissionMissing` for what its owner has to
+        change there, and the errors of `Login.refresh`.
+        """
+
+
 class Subscribed(msgspec.Struct, frozen=True):
     """What the provider says of an account's subscription: `missing` are fields that we want and it
     does not show. Not `on`: it delivers nothing at all.

@@ -34,8 +34,9 @@ class Tokens(msgspec.Struct, frozen=True):
 class Consent(msgspec.Struct, frozen=True):
     """What somebody is asked to consent to, in the provider's own dialog.
 
-    `redirect_uri` is exactly what the exchange names too. `challenge`: PKCE's (RFC 7636, S256), for
-    a login that takes it. `again`: ask once more for what was declined.
+    `redirect_uri` is exactly what the exchange names too, where there is a redirect. `challenge`:
+    PKCE's (RFC 7636, S256), for a login that takes it. `again`: ask once more for what was
+    declined.
     """
 
     state: Secret
@@ -47,11 +48,26 @@ class Consent(msgspec.Struct, frozen=True):
 
 
 class Code(msgspec.Struct, frozen=True):
-    """What came back from the dialog; single-use. `verifier`: PKCE's, which made the challenge."""
+    """What came back from the dialog; single-use. `redirect_uri` None: no redirect brought it.
+    `verifier`: PKCE's, which made the challenge.
+    """
 
     code: Secret
-    redirect_uri: str
+    redirect_uri: str | None
     verifier: Secret | None = None
+
+
+class Window(msgspec.Struct, frozen=True):
+    """A dialog that a script of the provider's opens from a page of ours, in a window of its own:
+    the page gets the code, and sends it to us.
+
+    `script`: the address of the provider's script. `origins`: whose windows may speak to the page.
+    `values`: what the page's own script hands to the provider's, by name; nothing secret.
+    """
+
+    script: str
+    origins: tuple[str, ...]
+    values: Mapping[str, str]
 
 
 class Granted(msgspec.Struct, frozen=True):
@@ -110,7 +126,9 @@ class Login(ABC):
 
 
 class OAuthLogin(Login):
-    """A login to which people consent in the provider's own dialog (OAuth 2.0, RFC 6749 §4.1)."""
+    """A login to which people consent in the provider's own dialog (OAuth 2.0, RFC 6749 §4.1): by a
+    redirect, or in a window.
+    """
 
     title: ClassVar[str]
     """Name for people."""
@@ -120,10 +138,15 @@ class OAuthLogin(Login):
     connection has is asked for again with what it lacks."""
     always_asks: ClassVar[frozenset[str]] = frozenset()
     """Scopes that the dialog asks for beside those of the features: whose consent it is."""
+    dialog_s: ClassVar[int] = 600
+    """How long somebody may be in the dialog."""
 
-    @abstractmethod
-    def consent_url(self, consent: Consent) -> str:
-        """Where the browser goes to be asked."""
+    @property
+    def lacks(self) -> str:
+        """The setting without which its dialog cannot be opened, so that it serves tokens that were
+        brought by hand alone; empty when there is none.
+        """
+        return ""
 
     @abstractmethod
     def exchange(self, client: httpx.Client, code: Code) -> Granted:
@@ -154,6 +177,22 @@ class OAuthLogin(Login):
         Raises `Retryable` and `OutcomeUnknown` (again later), `Permanent` (never: also where the
         provider has no way to end a consent, but for its owner's own hand).
         """
+
+
+class RedirectLogin(OAuthLogin):
+    """The browser goes to the provider's dialog, and is sent back with the code."""
+
+    @abstractmethod
+    def consent_url(self, consent: Consent) -> str:
+        """Where the browser goes to be asked."""
+
+
+class WindowLogin(OAuthLogin):
+    """A script of the provider's opens its dialog over a page of ours; nobody is sent anywhere."""
+
+    @abstractmethod
+    def window(self, consent: Consent) -> Window:
+        """What the page needs to open it. Its code comes without a redirect URI."""
 
 
 def redirect_uri(public_url: str, login: str) -> str:

@@ -25,7 +25,7 @@ CONNECTED: Final = "connected"
 
 LIFE_MS: Final = 3_600_000
 STATE_MS: Final = 600_000
-"""How long somebody may be in the provider's dialog."""
+"""How long somebody may be in a provider's dialog, unless its login says otherwise."""
 EXCHANGE_MS: Final = 90_000
 """After so long an exchange that has not ended never will: its process is gone."""
 
@@ -61,13 +61,16 @@ class Session(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A dialog that is about to begin: hashes of the browser's cookie and of the state."""
+    """A dialog that is about to begin: hashes of the browser's cookie and of the state. `life_ms`:
+    how long somebody may be in it.
+    """
 
     browser: bytes
     state: bytes
     sealed: bytes
     policy: str
     language: str
+    life_ms: int = STATE_MS
 
 
 class ConnectSessions:
@@ -101,8 +104,8 @@ class ConnectSessions:
         Raises `NotFound` when the session is over, or has connected already.
         """
         open_ = (connect_sessions.c.id == id, connect_sessions.c.stage != CONNECTED)
-        values = {**asked._asdict(), "stage": ASKED, "problem": ""}
-        until = {"state_until_ms": now_ms() + STATE_MS}
+        values: dict[str, Any] = {**asked._asdict(), "stage": ASKED, "problem": ""}
+        until = {"state_until_ms": now_ms() + values.pop("life_ms")}
         with self._database.write() as connection:
             mine = sa.update(connect_sessions).where(*open_, _living())
             if connection.execute(mine.values(values | until)).rowcount != 1:

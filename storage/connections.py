@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.errors import Conflict, NotFound
+from storage import due
 from storage.database import Database, now_ms
 from storage.schema import connection_grants, connections, grants, routes
 
@@ -16,6 +17,8 @@ ADOPT_MS: Final = 72 * 3_600_000
 """How far back a connection made by an operator is given what came in unrouted."""
 
 _ACCOUNT: Final = ["tenant", "provider", "account"]
+_FIRST_LOOK_MS: Final = 5_000
+"""How soon a connection made by hand is first looked at: the next command may change it."""
 _ADD_LOCK: Final = 7_215_005
 """Advisory lock, so that of two tenants that connect an account at once one comes second."""
 
@@ -94,8 +97,8 @@ class Connections:
         self._database = database
 
     def add(self, new: Connection, route_keys: Iterable[bytes], grant: Grant | None) -> Connection:
-        """Store `new` with its routes and grant. Raises `Conflict` when the tenant has this
-        account.
+        """Store `new` with its routes and grant; with one it is looked at from now on. Raises
+        `Conflict` when the tenant has this account.
 
         What came in unrouted before is the new connection's only when no other tenant ever had one
         of its routes.
@@ -120,6 +123,7 @@ class Connections:
                 connection.execute(sa.insert(grants).values(**grant._asdict()))
                 link = sa.insert(connection_grants).values(connection=new.id, grant=grant.id)
                 connection.execute(link)
+                due.ask(connection, due.RECONCILE, new.id, now_ms() + _FIRST_LOOK_MS)
         return new
 
     def get(self, connection_id: str) -> Connection:

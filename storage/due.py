@@ -18,6 +18,9 @@ from contracts.errors import LeaseLost
 from storage.database import Database
 from storage.schema import due
 
+RECONCILE: Final = "reconcile"
+"""The kind of a connection's row, by which it is looked at; its key is the connection's id."""
+
 LEASE_S: Final = 60.0
 """How long a taken row is its taker's: longer than any job on it may take, calls included."""
 SUSPECT_S: Final = (120.0, 240.0, 3600.0)

@@ -17,8 +17,7 @@ from storage.schema import due as due_rows
 REFRESH: Final = "refresh"
 """The kind of a grant's due row; its key is the grant's id."""
 
-RECONCILE: Final = "reconcile"
-"""The kind of a connection's due row, by which it is looked at; its key is the connection's id."""
+RECONCILE: Final = due.RECONCILE
 
 
 class Renewal(NamedTuple):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from contracts.accounts import Subscribed, Subscribes
+from contracts.accounts import Registers, Subscribed, Subscribes
 from contracts.causes import REFUSED, SCOPES, SUBSCRIPTION, of_grant
 from contracts.connector import Connector
 from contracts.errors import (
@@ -158,7 +158,8 @@ class Inspector:
         self, look: Look, connector: Subscribes, features: Collection[str], found: Found
     ) -> Found:
         connection = look.connection
-        account = account_details(connection, self._vault.tenant(connection.tenant)).subscribed
+        details = account_details(connection, self._vault.tenant(connection.tenant))
+        account = details.subscribed
         route = self._vault.deployment().hash("route", connection.provider, account)
         known = self._inspections.subscription(connection.provider, route, connection.id)
         if known and known.ending:
@@ -170,6 +171,9 @@ class Inspector:
         shown: Subscribed | None = None
         refusal = ""
         try:
+            if connection.status == "pending" and isinstance(connector, Registers):
+                connector.register(caller.client, details.account)
+                look.calling()
             if connection.status != "pending":
                 first = shown = connector.inspect(caller.client, account, features)
             if shown is None or not _is_whole(shown):

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final
 from msgspec import UNSET
 
 from connectors.kit.meta.settings import MetaSettings
+from connectors.whatsapp.accounts import Numbers
 from connectors.whatsapp.events import BY_APP, EVENTS, FIELDS, is_echo
 from connectors.whatsapp.media import CloudMedia
 from connectors.whatsapp.messages import APP
@@ -46,7 +47,7 @@ _TALK: Final = (
 )
 
 
-class WhatsApp(Receives, CloudMedia, NumberSends):
+class WhatsApp(Receives, Numbers, CloudMedia, NumberSends):
     """The account is the phone number, by the id that Meta gave it; what concerns all numbers of a
     WhatsApp Business Account comes for each of them.
 

@@ -21,6 +21,7 @@ PAGE: Final = ManualAccount("demo", "facebook", "1234567890", "Demo Page")
 PORT: Final = 8090
 APPS: Final = {
     "META_APP_ID": "1000000000000001",
+    "META_SIGNUP_CONFIG_ID": "1000000000000004",
     "INSTAGRAM_APP_ID": "1000000000000002",
     "GOOGLE_CLIENT_ID": "1000000000003-demo.apps.googleusercontent.com",
 }

@@ -20,7 +20,15 @@ from contracts.errors import (
     Reauthorize,
     Retryable,
 )
-from contracts.login import Code, Consent, OAuthLogin, redirect_uri
+from contracts.login import (
+    Code,
+    Consent,
+    OAuthLogin,
+    RedirectLogin,
+    Window,
+    WindowLogin,
+    redirect_uri,
+)
 from contracts.settings import Settings
 from contracts.tokens import Secret
 from gateway.connect.browsers import Browser, digest, new_token
@@ -58,6 +66,15 @@ class Answer(NamedTuple):
     error: str
 
 
+class Dialog(NamedTuple):
+    """A dialog that begins: an address to which the browser goes, or a window that a page opens;
+    then the page sends `state` with what comes of it.
+    """
+
+    place: str | Window
+    state: Secret
+
+
 class Journey:
     """The steps of all sessions of one edge."""
 
@@ -76,8 +93,8 @@ class Journey:
         self.sessions, self._connections, self._picking = sessions, connections, picking
         self._client = client
 
-    def ask(self, session: Session, browser: Browser, language: str) -> str:
-        """Begin a dialog: where the browser goes. Every try before is void.
+    def ask(self, session: Session, browser: Browser, language: str) -> Dialog:
+        """Begin a dialog. Every try before is void.
 
         Raises `NotFound` when the session is over, `Misconfigured` when its login is off.
         """
@@ -94,9 +111,21 @@ class Journey:
         )
         sealed = seal_kept(self._vault.tenant(session.tenant), session.id, kept)
         policy = self._settings.policy_version or ""
-        asked = Asked(browser.hash, digest(state.reveal()), sealed, policy, language)
+        hashed, life_ms = digest(state.reveal()), login.dialog_s * 1000
+        place = self._place(login, consent)
+        asked = Asked(browser.hash, hashed, sealed, policy, language, life_ms)
         self.sessions.ask(session.id, asked)
-        return rerouted(login.consent_url(consent), self._settings.sandbox_url)
+        return Dialog(place, state)
+
+    def _place(self, login: OAuthLogin, consent: Consent) -> str | Window:
+        sandbox = self._settings.sandbox_url
+        if isinstance(login, RedirectLogin):
+            return rerouted(login.consent_url(consent), sandbox)
+        if not isinstance(login, WindowLogin):
+            raise Misconfigured(f"login {login.name} has no dialog")
+        window = login.window(consent)
+        origins = dict.fromkeys(rerouted(origin, sandbox) for origin in window.origins)
+        return Window(rerouted(window.script, sandbox), tuple(origins), window.values)
 
     def answered(self, answer: Answer, session: Session) -> None:
         """Exchange the code of an answer that was `taken`, look which accounts there are. Asks the
@@ -133,9 +162,9 @@ class Journey:
     def _granted(self, session: Session, code: str) -> None:
         """Raises what the exchange and the listing of accounts raise."""
         login, kept = self.login(session), self.kept(session)
-        given = Code(
-            Secret(code), redirect_uri(self._settings.public_url, session.login), kept.verifier
-        )
+        uri = redirect_uri(self._settings.public_url, session.login)
+        by_redirect = isinstance(login, RedirectLogin)
+        given = Code(Secret(code), uri if by_redirect else None, kept.verifier)
         granted = login.exchange(self._client(None), given)
         if not self.whole(session, granted.scopes):
             self.sessions.end(session, "declined")

@@ -32,9 +32,12 @@ class Opening:
         return {
             name: connector
             for name, connector in self._registry.connectors.items()
-            if isinstance(connector, Offers)
-            and isinstance(self._registry.logins.get(connector.login), OAuthLogin)
+            if isinstance(connector, Offers) and self._asks(connector.login)
         }
+
+    def _asks(self, name: str) -> bool:
+        login = self._registry.logins.get(name)
+        return isinstance(login, OAuthLogin) and not login.lacks
 
     def of_provider(
         self, token: str, tenant: str, provider: str, features: Collection[str] | None

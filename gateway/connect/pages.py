@@ -25,7 +25,11 @@ from storage.connect_sessions import CONNECTED, Session
 
 log = structlog.get_logger()
 
-_TYPES: Final = {"connect.css": "text/css", "status.js": "text/javascript"}
+_TYPES: Final = {
+    "connect.css": "text/css",
+    "status.js": "text/javascript",
+    "signup.js": "text/javascript",
+}
 
 Later = Callable[[], Response]
 """What is left to do where providers are asked."""
@@ -64,6 +68,7 @@ class ConnectPages:
             self._route("POST", "/connect/{token}/ask", self._ask),
             self._route("POST", "/connect/{token}/pick", self._pick),
             self._route("GET", "/oauth/{login}/callback", self._callback),
+            self._route("POST", "/oauth/{login}/callback", self._callback),
         ]
 
     async def asset(self, request: Request) -> Response:
@@ -103,7 +108,7 @@ class ConnectPages:
         if session.stage == CONNECTED:  # the back button, after all was done
             return _to(f"/connect/{browser.token}")
         language = visit.language(session)
-        return self._views.leave(session, self._journey.ask(session, browser, language), language)
+        return self._views.ask(session, self._journey.ask(session, browser, language), language)
 
     def _pick(self, visit: Visit) -> Response:
         session, browser = self._found(visit)
@@ -144,16 +149,17 @@ class ConnectPages:
         session, browser = self._opening.of_link(token, link), visit.browser(token)
         self._journey.sessions.add(session)
         language = visit.language()
-        answer = self._views.leave(session, self._journey.ask(session, browser, language), language)
+        answer = self._views.ask(session, self._journey.ask(session, browser, language), language)
         visit.keep(answer, browser)
         return answer
 
     # -- the provider's answer -----------------------------------------------------------------
 
     def _callback(self, visit: Visit) -> Later:
-        query = visit.query
-        error = one(query, "error") or one(query, "error_code")
-        answer = Answer(visit.path["login"], one(query, "state"), one(query, "code"), error)
+        """By a redirect's query; or by the form of the page from which a window was opened."""
+        told = visit.form or visit.query
+        error = one(told, "error") or one(told, "error_code")
+        answer = Answer(visit.path["login"], one(told, "state"), one(told, "code"), error)
         browser, session = self._journey.taken(answer, visit.known)
 
         def exchanged() -> Response:

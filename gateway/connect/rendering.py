@@ -2,9 +2,11 @@
 
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from starlette.responses import HTMLResponse, Response
 
+from contracts.login import Window
 from gateway.connect.texts import LANGUAGES, catalog
 
 if TYPE_CHECKING:
@@ -16,6 +18,21 @@ _RULES: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
 )
+
+
+def rules_for(window: Window) -> str:
+    """The policy of the one page that runs a script of a provider's: that script, and windows and
+    frames of its origins.
+    """
+    parts = urlsplit(window.script)
+    script, origins = f"{parts.scheme}://{parts.netloc}", " ".join(window.origins)
+    return (
+        f"default-src 'none'; style-src 'self'; script-src 'self' {script}; "
+        f"connect-src {origins}; frame-src {origins}; img-src {origins}; "
+        "base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+    )
+
+
 SAFE: Final = {
     "cache-control": "no-store",
     "referrer-policy": "no-referrer",
@@ -47,13 +64,15 @@ class Texts:
 class Renderer:
     """Loads the templates when the first page is asked for."""
 
-    def page(self, template: str, texts: Texts, *, status: int = 200, **values: Any) -> Response:
-        """The page of a template, filled in."""
+    def page(
+        self, template: str, texts: Texts, *, status: int = 200, rules: str = _RULES, **values: Any
+    ) -> Response:
+        """The page of a template, filled in; `rules`: its content security policy."""
         languages = {name: catalog(name)["page.language"] for name in LANGUAGES}
         html = self._templates.get_template(f"{template}.html").render(
             t=texts, languages=languages, assets=ASSETS, **values
         )
-        headers = {**SAFE, "content-security-policy": _RULES, "content-language": texts.language}
+        headers = {**SAFE, "content-security-policy": rules, "content-language": texts.language}
         return HTMLResponse(html, status, headers)
 
     @cached_property

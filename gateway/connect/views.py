@@ -10,10 +10,12 @@ from starlette.responses import Response
 from contracts.accounts import Choice
 from contracts.causes import SUBSCRIPTION, kinds
 from contracts.connector import Feature, Receives
+from contracts.login import Window
 from contracts.settings import Settings
+from contracts.tokens import Secret
 from gateway.connect.browsers import Browser
-from gateway.connect.journey import Journey
-from gateway.connect.rendering import Renderer, Texts
+from gateway.connect.journey import Dialog, Journey
+from gateway.connect.rendering import Renderer, Texts, rules_for
 from gateway.connect.texts import of_provider
 from gateway.connecting import Connecting
 from gateway.shapes import time_of
@@ -102,7 +104,25 @@ class Views:
             **values,
         )
 
-    def leave(self, session: Session, url: str, language: str) -> Response:
+    def ask(self, session: Session, dialog: Dialog, language: str) -> Response:
+        """To the provider's dialog."""
+        if isinstance(dialog.place, str):
+            return self._leave(session, dialog.place, language)
+        return self._open(session, dialog.place, dialog.state, language)
+
+    def _open(self, session: Session, window: Window, state: Secret, language: str) -> Response:
+        """The page from which a provider's own script opens its dialog."""
+        return self._renderer.page(
+            "window",
+            self.texts(session, language),
+            rules=rules_for(window),
+            window=window,
+            state=state.reveal(),
+            action=f"/oauth/{session.login}/callback",
+            back=back(session),
+        )
+
+    def _leave(self, session: Session, url: str, language: str) -> Response:
         """On to the provider's dialog. By a page and not by a redirect: browsers hold those that
         follow a form to its page's `form-action`, and by which hosts a dialog goes is the
         provider's own affair.

@@ -4,7 +4,7 @@ Sources: Graph API reference, "WhatsApp Business Account" and "Phone number"; Cl
 status".
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -102,7 +102,12 @@ class WhatsAppNodes:
         waba = self._gate.waba(request, caller)
         asked = fields_of(params.optional("fields"), "id,name")
         params.finish()
-        known: JsonObject = {"id": waba.id, "name": waba.name, "currency": "EUR"}
+        known: JsonObject = {
+            "id": waba.id,
+            "name": waba.name,
+            "currency": "EUR",
+            "health_status": self._health("AVAILABLE", {}, waba),
+        }
         if strange := [name for name in asked if name not in known]:
             raise no_field(strange[0], "WhatsAppBusinessAccount")
         return errors.answer(request, {name: known[name] for name in (*asked, "id")})
@@ -193,20 +198,20 @@ class WhatsAppNodes:
             "is_on_biz_app": number.on_app,
             "is_pin_enabled": number.pin is not None,
             "status": "CONNECTED" if number.registered else "PENDING",
-            "health_status": self._health(number),
+            "health_status": self._health_of(number),
         }
         if strange := [name for name in asked if name not in known]:
             raise no_field(strange[0], "WhatsAppBusinessPhoneNumber")
         return {name: known[name] for name in (*asked, "id")}
 
-    def _health(self, number: Number) -> JsonObject:
+    def _health_of(self, number: Number) -> JsonObject:
         state = "AVAILABLE" if number.registered else "BLOCKED"
-        told = {
-            "PHONE_NUMBER": number.id,
-            "WABA": number.waba.id,
-            "BUSINESS": number.waba.business,
-            "APP": self._graph.facebook.app.id,
-        }
+        return self._health(state, {"PHONE_NUMBER": number.id}, number.waba)
+
+    def _health(self, state: str, own: Mapping[str, str], waba: Waba) -> JsonObject:
+        """WABA, business and app are named whatever node is asked."""
+        app = self._graph.facebook.app.id
+        told = {**own, "WABA": waba.id, "BUSINESS": waba.business, "APP": app}
         entities = [
             {"entity_type": kind, "id": id_, "can_send_message": state}
             for kind, id_ in told.items()

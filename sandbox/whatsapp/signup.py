@@ -32,7 +32,7 @@ STATIC = Path(__file__).parent.parent / "static"
 PATH = "/v{version:float}/dialog/whatsapp"
 STRANGER: JsonObject = {"phone_number_id": "999999999999999", "waba_id": "888888888888888"}
 """What the window message names when it lies: anybody can post one."""
-WITH_SCRIPT = "default-src 'none'; style-src 'self'; script-src 'self'; frame-ancestors 'none'"
+WITH_SCRIPT = dialog.CONTENT_POLICY + "; script-src 'self'"
 
 
 @dataclass(frozen=True)

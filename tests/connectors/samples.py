@@ -41,6 +41,7 @@ ENVIRON = {
     "META_APP_SECRET_PREVIOUS": "older-secret",
     "META_VERIFY_TOKEN": "verify-me",
     "META_APP_ID": "4242",
+    "META_SIGNUP_CONFIG_ID": "4244",
     "INSTAGRAM_APP_ID": "4343",
     "INSTAGRAM_APP_SECRET": "instagram-secret",
     "GOOGLE_CLIENT_ID": "client-1",

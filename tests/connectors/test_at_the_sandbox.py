@@ -18,7 +18,7 @@ from connectors.registry import Registry, build
 from contracts.accounts import Choice, Offers, Subscribes
 from contracts.content import LeadCreated
 from contracts.errors import Permanent, Reauthorize
-from contracts.login import Code, Consent, Granted, OAuthLogin, Tokens, redirect_uri
+from contracts.login import Code, Consent, Granted, OAuthLogin, RedirectLogin, Tokens, redirect_uri
 from contracts.lookups import Completes
 from contracts.tokens import Secret
 from sandbox.settings import Settings
@@ -78,6 +78,7 @@ class Visit:
         """Say yes to everything that is asked."""
         pkce = self.login.takes_pkce
         asked = Consent(Secret("S1"), self.uri, self.scopes, CHALLENGE if pkce else None)
+        assert isinstance(self.login, RedirectLogin)
         where = urlsplit(self.login.consent_url(asked))
         people = self._browser.get(f"{where.path}?{where.query}").text
         (dialog, *_) = re.findall(r'href="([^"]+\?[^"]+)"', people)

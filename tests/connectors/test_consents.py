@@ -14,7 +14,14 @@ from connectors.registry import build
 from contracts.accounts import Offers, Subscribes
 from contracts.connector import Connector, Receives
 from contracts.errors import OutcomeUnknown, Permanent
-from contracts.login import Code, Consent, OAuthLogin, redirect_uri
+from contracts.login import (
+    Code,
+    Consent,
+    OAuthLogin,
+    RedirectLogin,
+    WindowLogin,
+    redirect_uri,
+)
 from contracts.tokens import Secret
 from tests.connectors.kit.oauth import tokens
 from tests.connectors.samples import ENVIRON
@@ -23,6 +30,12 @@ REGISTRY = build(ENVIRON)
 OFFERING = [one for one in REGISTRY.connectors.values() if isinstance(one, Offers)]
 SUBSCRIBING = [one for one in OFFERING if isinstance(one, Subscribes)]
 every_login = pytest.mark.parametrize("login", REGISTRY.logins.values(), ids=lambda one: one.name)
+REDIRECTING = [one for one in REGISTRY.logins.values() if isinstance(one, RedirectLogin)]
+OPENING = [one for one in REGISTRY.logins.values() if isinstance(one, WindowLogin)]
+every_redirect = pytest.mark.parametrize("login", REDIRECTING, ids=lambda one: one.name)
+every_window = pytest.mark.parametrize("login", OPENING, ids=lambda one: one.name)
+OWNERS = {"whatsapp": "meta"}
+"""Logins whose hosts are called otherwise."""
 every_offer = pytest.mark.parametrize("connector", OFFERING, ids=lambda one: one.name)
 PUBLIC_URL = "https://gw.example"
 
@@ -50,10 +63,10 @@ def test_all_are_on_and_named_as_the_registry_names_them() -> None:
     assert all(login.title for login in REGISTRY.logins.values())
 
 
-@every_login
+@every_redirect
 @pytest.mark.parametrize("again", [False, True])
 def test_a_dialog_is_the_providers_own_and_names_us_and_nothing_secret(
-    login: OAuthLogin, again: bool
+    login: RedirectLogin, again: bool
 ) -> None:
     url = login.consent_url(_consent(login, "scope.one", "scope.two", again=again))
     asked = _asked(url)
@@ -72,22 +85,46 @@ def _id_of(login: OAuthLogin) -> str:
     return f"{login.name.upper()}_{'CLIENT' if login.name == 'google' else 'APP'}_ID"
 
 
-@every_login
-def test_who_was_asked_already_is_asked_once_more_only_on_request(login: OAuthLogin) -> None:
+@every_redirect
+def test_who_was_asked_already_is_asked_once_more_only_on_request(login: RedirectLogin) -> None:
     usual, again = (login.consent_url(_consent(login, "a", again=a)) for a in (False, True))
     assert usual != again or "prompt=consent" in usual
 
 
-@every_login
-def test_a_challenge_is_told_where_the_provider_takes_one(login: OAuthLogin) -> None:
+@every_redirect
+def test_a_challenge_is_told_where_the_provider_takes_one(login: RedirectLogin) -> None:
     asked = _asked(login.consent_url(_consent(login, "a")))
     assert asked.get("code_challenge") == (["CHALLENGE1"] if login.takes_pkce else None)
     assert asked.get("code_challenge_method") == (["S256"] if login.takes_pkce else None)
 
 
-@every_login
+@every_window
+def test_a_window_is_the_providers_own_and_gets_nothing_secret(login: WindowLogin) -> None:
+    window = login.window(_consent(login, "scope.one"))
+    assert urlsplit(window.script).scheme == "https"
+    assert {urlsplit(url).hostname for url in (window.script, window.origins[0])} <= HOSTS.keys()
+    secrets = [v for n, v in ENVIRON.items() if n.endswith(("SECRET", "TOKEN"))]
+    told = repr(window)
+    assert not [secret for secret in (*secrets, "STATE-1_x~") if secret in told]
+
+
+@every_window
+def test_a_code_of_a_window_is_sent_once_and_names_no_redirect(
+    login: WindowLogin, httpx_mock: HTTPXMock
+) -> None:
+    httpx_mock.add_exception(httpx.ReadTimeout("CODE1"))
+    with pytest.raises(OutcomeUnknown):
+        login.exchange(Transport().client(), Code(Secret("CODE1"), None))
+    (sent,) = httpx_mock.get_requests()
+    form = parse_qs(sent.content.decode())
+    assert form["code"] == ["CODE1"]
+    assert "redirect_uri" not in form
+    assert sent.url.query == b""
+
+
+@every_redirect
 def test_a_code_is_sent_once_with_the_same_redirect_uri_and_never_in_an_address(
-    login: OAuthLogin, httpx_mock: HTTPXMock
+    login: RedirectLogin, httpx_mock: HTTPXMock
 ) -> None:
     httpx_mock.add_exception(httpx.ReadTimeout("CODE1"))
     uri = redirect_uri(PUBLIC_URL, login.name)
@@ -120,7 +157,7 @@ def test_a_token_is_carried_to_the_providers_own_hosts_alone(
 def test_no_token_reaches_another_provider(
     login: OAuthLogin, other: OAuthLogin, httpx_mock: HTTPXMock
 ) -> None:
-    refused = {host for host, whose in HOSTS.items() if whose != login.name}
+    refused = {host for host, whose in HOSTS.items() if whose != OWNERS.get(login.name, login.name)}
     assert refused
     client = Transport().client(login.carry(tokens()))
     for host in refused:

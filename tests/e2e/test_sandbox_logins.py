@@ -23,7 +23,7 @@ from connectors.kit.transport.hosts import rerouted
 from connectors.kit.transport.transport import Transport
 from contracts.accounts import Offers, Subscribes
 from contracts.errors import Permanent, PermissionMissing, Reauthorize, Retryable, Throttled
-from contracts.login import Code, Consent, Tokens
+from contracts.login import Code, Consent, RedirectLogin, Tokens
 from contracts.tokens import Secret
 from sandbox.settings import Settings
 from tests.sandbox.logins import (
@@ -204,6 +204,7 @@ def test_every_account_is_connected_subscribed_and_let_go(
     connector = built.connectors[provider]
     assert isinstance(connector, Offers)
     consenting = built.logins[connector.login]
+    assert isinstance(consenting, RedirectLogin)
     scopes = frozenset(scope for feature in connector.features for scope in feature.scopes)
     redirect_uri = login.redirect_uri(connector.login)
     pkce = consenting.takes_pkce

@@ -12,7 +12,7 @@ from connectors.kit.meta.settings import MetaSettings
 from contracts.accounts import Choice, Offers, Subscribed, Subscribes
 from contracts.connector import Feature
 from contracts.errors import PermissionMissing, Reauthorize
-from contracts.login import Code, Consent, Granted, OAuthLogin, Refreshed, Tokens
+from contracts.login import Code, Consent, Granted, RedirectLogin, Refreshed, Tokens
 from contracts.settings import load
 from contracts.tokens import Secret
 from tests.rig import ENVIRON
@@ -73,7 +73,7 @@ def token_of(client: httpx.Client) -> str:
     return next(client.auth.sync_auth_flow(request)).headers["authorization"]
 
 
-class PagesLogin(OAuthLogin):
+class PagesLogin(RedirectLogin):
     """Page tokens, which end by events and are checked once a day."""
 
     name, title, rotates, takes_pkce = "meta", "Pages", False, False

@@ -9,7 +9,7 @@ import httpx
 from connectors.facebook import Facebook
 from contracts.accounts import Choice, Offers, Subscribed, Subscribes
 from contracts.errors import Permanent, Reauthorize, Retryable
-from contracts.login import Code, Consent, Granted, OAuthLogin, Refreshed, Tokens
+from contracts.login import Code, Consent, Granted, RedirectLogin, Refreshed, Tokens
 from contracts.tokens import Secret
 
 
@@ -50,7 +50,7 @@ class _Carries(httpx.Auth):
         self.token = token
 
 
-class WorldLogin(OAuthLogin):
+class WorldLogin(RedirectLogin):
     """A consent has one subject and any number of live tokens; ending it ends them all."""
 
     name, title, takes_pkce, rotates = "world", "World", False, False

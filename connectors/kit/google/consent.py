@@ -67,7 +67,7 @@ def spend(client: httpx.Client, settings: GoogleSettings, code: Code) -> dict[st
     No scopes are named: oauthlib would raise a bare `Warning` for others than asked, after the code
     is spent, and people may untick some.
     """
-    flow = _flow(settings, code.redirect_uri, scopes=None)
+    flow = _flow(settings, code.redirect_uri or "", scopes=None)
     carry(flow.oauth2session, client)
     flow.oauth2session.register_compliance_hook("access_token_response", _checked)
     verifier = code.verifier.reveal() if code.verifier else None

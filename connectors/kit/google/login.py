@@ -13,7 +13,7 @@ import msgspec
 
 from connectors.kit.google.settings import SIGN_IN, GoogleSettings
 from contracts.errors import OutcomeUnknown, Permanent, Reauthorize, Retryable
-from contracts.login import Code, Consent, Granted, OAuthLogin, Refreshed, Tokens
+from contracts.login import Code, Consent, Granted, RedirectLogin, Refreshed, Tokens
 from contracts.tokens import Secret
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class _Answer(msgspec.Struct):
     id_token: str | None = None
 
 
-class GoogleLogin(OAuthLogin):
+class GoogleLogin(RedirectLogin):
     """Consents go through google-auth-oauthlib's flow. Refreshes are a plain POST: google-auth
     would try three times by itself, keeps what was granted to itself unless scopes are asked for,
     and asking for one that was not granted fails.

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from connectors.kit.instagram.settings import InstagramSettings
 from contracts.errors import Permanent, Reauthorize, Retryable
-from contracts.login import Code, Consent, Granted, OAuthLogin, Refreshed, Tokens
+from contracts.login import Code, Consent, Granted, RedirectLogin, Refreshed, Tokens
 from contracts.tokens import Secret
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _YOUNGEST: Final = timedelta(hours=24)
 """A token younger than that is not exchanged."""
 
 
-class InstagramLogin(OAuthLogin):
+class InstagramLogin(RedirectLogin):
     """The token that is exchanged stays valid, so an answer that is lost is asked for again."""
 
     name: ClassVar[str] = "instagram"

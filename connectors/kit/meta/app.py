@@ -115,7 +115,9 @@ class App:
 
     def spend(self, code: Code) -> Secret:
         """The token, of an hour or two, for a code. Raises `Reauthorize` when that is refused."""
-        form = {"code": code.code.reveal(), "redirect_uri": code.redirect_uri}
+        form = {"code": code.code.reveal()}
+        if code.redirect_uri is not None:
+            form["redirect_uri"] = code.redirect_uri
         return self._token(form, repeatable=False)[0]
 
     def lengthen(self, token: Secret) -> tuple[Secret, timedelta | None]:

@@ -112,6 +112,8 @@ BY_CODE: Final[Mapping[int, Verdict]] = {
     131049: Verdict(Permanent, "not delivered, and not to be tried again"),
     131050: Verdict(Permanent, "the person does not want these messages"),
     131051: Verdict(Permanent, "a kind of message that is not supported"),
+    133005: Verdict(Permanent, "the number has another PIN, which WhatsApp Manager switches off"),
+    133010: Verdict(Permanent, "the number is not registered"),
     133016: Verdict(Permanent, "the number was registered too often within 72 hours"),
 }
 """The code alone, where no subcode says more."""

@@ -1,7 +1,9 @@
-"""The login `meta` (Facebook Login for Business): one consent for several Pages.
+"""The logins of the Meta app: `meta` (Facebook Login for Business), one consent for several Pages;
+and `whatsapp` (Embedded Signup), one for the numbers of a business.
 
-Tokens of Pages end by events, not by time, so they are checked. Source:
-https://developers.facebook.com/docs/facebook-login/facebook-login-for-business.
+Tokens of Pages and businesses end by events, not by time, so they are checked. Sources:
+https://developers.facebook.com/docs/facebook-login/facebook-login-for-business and
+https://developers.facebook.com/docs/whatsapp/embedded-signup/implementation.
 """
 
 from __future__ import annotations
@@ -15,7 +17,17 @@ import msgspec
 
 from connectors.kit.meta.settings import MetaSettings
 from contracts.errors import Misconfigured, Permanent
-from contracts.login import Code, Consent, Granted, OAuthLogin, Refreshed, Tokens
+from contracts.login import (
+    Code,
+    Consent,
+    Granted,
+    OAuthLogin,
+    RedirectLogin,
+    Refreshed,
+    Tokens,
+    Window,
+    WindowLogin,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -26,11 +38,15 @@ _EVERY: Final = timedelta(days=1)
 """How soon a token that died is noticed although nobody used it."""
 
 
-class MetaLogin(OAuthLogin):
+_SDK: Final = "https://connect.facebook.net/{locale}/sdk.js"
+_LOCALES: Final = {"uk": "uk_UA"}
+_ORIGINS: Final = ("https://www.facebook.com", "https://web.facebook.com")
+"""Of the windows that Meta's script opens."""
+
+
+class _MetaConsents(OAuthLogin):
     """Checks and ends with the app's own token, `id|secret`. Needs META_APP_ID."""
 
-    name: ClassVar[str] = "meta"
-    title: ClassVar[str] = "Facebook"
     rotates: ClassVar[bool] = False
     takes_pkce: ClassVar[bool] = False
 
@@ -43,29 +59,10 @@ class MetaLogin(OAuthLogin):
             raise Misconfigured("META_APP_ID is not set")
         self._app_id, self._settings, self._now = settings.app_id, settings, now
 
-    def consent_url(self, consent: Consent) -> str:
-        """With META_LOGIN_CONFIG_ID the Configuration of that id says what is asked for, not
-        `scopes`: it must have them all.
-        """
-        asked = {
-            "client_id": self._app_id,
-            "redirect_uri": consent.redirect_uri,
-            "response_type": "code",
-            "state": consent.state.reveal(),
-            "return_scopes": "true",
-        }
-        if self._settings.login_config_id:
-            asked["config_id"] = self._settings.login_config_id
-            asked["override_default_response_type"] = "true"
-        else:
-            asked["scope"] = ",".join(sorted(consent.scopes))
-        if consent.again:
-            asked["auth_type"] = "rerequest"
-        version = self._settings.graph_version
-        return f"https://www.facebook.com/{version}/dialog/oauth?{urlencode(asked)}"
-
     def exchange(self, client: httpx.Client, code: Code) -> Granted:
-        """See `OAuthLogin.exchange`. The token is the user's: Pages have their own, got with it."""
+        """See `OAuthLogin.exchange`. A user's token is made to last, and Pages have their own, got
+        with it; a business's lasts by itself.
+        """
         from connectors.kit.meta.app import SYSTEM_USER
 
         app, now = self._app(client), self._now()
@@ -120,3 +117,60 @@ class MetaLogin(OAuthLogin):
         from connectors.kit.meta.app import App
 
         return App(client, self._app_id, self._settings)
+
+
+class MetaLogin(_MetaConsents, RedirectLogin):
+    """Facebook Login for Business."""
+
+    name: ClassVar[str] = "meta"
+    title: ClassVar[str] = "Facebook"
+
+    def consent_url(self, consent: Consent) -> str:
+        """With META_LOGIN_CONFIG_ID the Configuration of that id says what is asked for, not
+        `scopes`: it must have them all.
+        """
+        asked = {
+            "client_id": self._app_id,
+            "redirect_uri": consent.redirect_uri,
+            "response_type": "code",
+            "state": consent.state.reveal(),
+            "return_scopes": "true",
+        }
+        if self._settings.login_config_id:
+            asked["config_id"] = self._settings.login_config_id
+            asked["override_default_response_type"] = "true"
+        else:
+            asked["scope"] = ",".join(sorted(consent.scopes))
+        if consent.again:
+            asked["auth_type"] = "rerequest"
+        version = self._settings.graph_version
+        return f"https://www.facebook.com/{version}/dialog/oauth?{urlencode(asked)}"
+
+
+class EmbeddedSignup(_MetaConsents, WindowLogin):
+    """WhatsApp's Embedded Signup: a business shares numbers, and gives the token of a system user.
+
+    What the window tells of ids is not read: what was shared, the token says. The code lives for
+    30 seconds.
+    """
+
+    name: ClassVar[str] = "whatsapp"
+    title: ClassVar[str] = "Meta"
+    dialog_s: ClassVar[int] = 3_000
+    """Somebody may set up a business and wait for a code by telephone in there."""
+
+    @property
+    def lacks(self) -> str:
+        return "" if self._settings.signup_config_id else "META_SIGNUP_CONFIG_ID"
+
+    def window(self, consent: Consent) -> Window:
+        """See `WindowLogin.window`. Raises `Misconfigured` without META_SIGNUP_CONFIG_ID."""
+        if self._settings.signup_config_id is None:
+            raise Misconfigured("META_SIGNUP_CONFIG_ID is not set")
+        values = {
+            "app": self._app_id,
+            "config": self._settings.signup_config_id,
+            "version": self._settings.graph_version,
+        }
+        script = _SDK.format(locale=_LOCALES.get(consent.language, "en_US"))
+        return Window(script, _ORIGINS, values)

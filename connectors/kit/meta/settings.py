@@ -35,6 +35,8 @@ class MetaSettings(msgspec.Struct, frozen=True, rename=lambda field: f"META_{fie
     """Tells echoes of our own sends from those of other apps."""
     login_config_id: str | None = None
     """The Configuration of Facebook Login for Business that says what the dialog asks for."""
+    signup_config_id: str | None = None
+    """The Configuration of WhatsApp's Embedded Signup; without it no number is connected by it."""
     graph_version: str = "v24.0"
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 HOSTS: Final[Mapping[str, str]] = {
     "graph.facebook.com": "meta",
     "www.facebook.com": "meta",
+    "connect.facebook.net": "meta",
     "lookaside.fbsbx.com": "meta",
     "graph.instagram.com": "instagram",
     "api.instagram.com": "instagram",

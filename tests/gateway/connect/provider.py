@@ -14,7 +14,17 @@ from connectors.registry import Registry, build
 from contracts.accounts import Choice
 from contracts.connector import Feature
 from contracts.errors import GatewayError, Reauthorize
-from contracts.login import Code, Consent, Granted, OAuthLogin, Refreshed, Tokens
+from contracts.login import (
+    Code,
+    Consent,
+    Granted,
+    OAuthLogin,
+    RedirectLogin,
+    Refreshed,
+    Tokens,
+    Window,
+    WindowLogin,
+)
 from contracts.tokens import Secret
 from tests.rig import ENVIRON
 
@@ -51,24 +61,14 @@ class Provider:
         return f"{asked['redirect_uri'][0]}?{urlencode(told)}"
 
 
-class FakeOAuth(OAuthLogin):
+class FakeConsents(OAuthLogin):
     """Consents to `provider`'s dialog."""
 
-    name, title, rotates, takes_pkce = "meta", "Facebook", False, True
+    rotates, takes_pkce = False, True
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
         self.consents: list[Consent] = []
-
-    def consent_url(self, consent: Consent) -> str:
-        self.consents.append(consent)
-        query = {
-            "redirect_uri": consent.redirect_uri,
-            "state": consent.state.reveal(),
-            "scope": " ".join(sorted(consent.scopes)),
-            "code_challenge": consent.challenge or "",
-        }
-        return f"{DIALOG}?{urlencode(query)}"
 
     def exchange(self, client: httpx.Client, code: Code) -> Granted:
         provider = self._provider
@@ -77,7 +77,7 @@ class FakeOAuth(OAuthLogin):
             raise provider.raises
         challenge = provider.codes.pop(code.code.reveal(), None)
         provider.exchanged.append(code)
-        if challenge is None or code.verifier is None:
+        if challenge is None or (code.verifier is None) == self.takes_pkce:
             raise Reauthorize("the code is spent")
         now = datetime.now(UTC)
         refresh = Secret(provider.refresh_token) if provider.refresh_token else None
@@ -108,6 +108,40 @@ class FakeOAuth(OAuthLogin):
         raise NotImplementedError
 
 
+class FakeOAuth(FakeConsents, RedirectLogin):
+    """By a redirect."""
+
+    name, title = "meta", "Facebook"
+
+    def consent_url(self, consent: Consent) -> str:
+        self.consents.append(consent)
+        query = {
+            "redirect_uri": consent.redirect_uri,
+            "state": consent.state.reveal(),
+            "scope": " ".join(sorted(consent.scopes)),
+            "code_challenge": consent.challenge or "",
+        }
+        return f"{DIALOG}?{urlencode(query)}"
+
+
+class FakeWindow(FakeConsents, WindowLogin):
+    """In a window; `lacking`: the setting that it lacks."""
+
+    name, title, takes_pkce = "meta", "Meta", False
+    dialog_s: ClassVar[int] = 3_000
+    lacking = ""
+
+    @property
+    def lacks(self) -> str:
+        return self.lacking
+
+    def window(self, consent: Consent) -> Window:
+        self.consents.append(consent)
+        values = {"app": "4242", "config": "77", "version": "v24.0"}
+        origins = ("https://www.facebook.com", "https://web.facebook.com")
+        return Window("https://connect.facebook.net/en_US/sdk.js", origins, values)
+
+
 class FakePages(Facebook):
     """Pages of `provider`, with two features."""
 
@@ -124,9 +158,14 @@ class FakePages(Facebook):
 
 def registry(provider: Provider) -> tuple[Registry, FakeOAuth]:
     """The registry of an edge whose one provider is `provider`."""
+    login = FakeOAuth(provider)
+    return registry_with(provider, login), login
+
+
+def registry_with(provider: Provider, login: OAuthLogin) -> Registry:
+    """The same, with a login of one's own under the name `meta`."""
     built = build(ENVIRON)
     settings: Any = built.connectors["facebook"].settings
-    pages, login = FakePages(settings), FakeOAuth(provider)
+    pages = FakePages(settings)
     pages.provider = provider
-    fake = msgspec.structs.replace(built, connectors={"facebook": pages}, logins={"meta": login})
-    return fake, login
+    return msgspec.structs.replace(built, connectors={"facebook": pages}, logins={"meta": login})
