@@ -132,12 +132,6 @@ class ConnectSessions:
         """The try has ended with `problem`, and nothing is kept of it; whether it still counted."""
         return self._move(tried, {"stage": NEW, "sealed": None, "state": None, "problem": problem})
 
-    def prune(self, before_ms: int) -> int:
-        """Remove sessions whose time was over then; returns how many."""
-        old = sa.delete(connect_sessions).where(connect_sessions.c.expires_at_ms <= before_ms)
-        with self._database.write() as connection:
-            return connection.execute(old).rowcount
-
     def _move(self, seen: Session, values: dict[str, Any]) -> bool:
         with self._database.write() as connection:
             return move(connection, seen, values)

@@ -59,9 +59,9 @@ def drop_inbox_days(database: Database, before: int) -> Removed:
                 _delete_day(database, day, *there[day])
     left = inbox_days(database, before).keys()
     old = {table: _of_days(table, before, left) for table in (unrouted, run_keys)}
-    stranded = _delete(database, unrouted.c.item, old[unrouted], "provider", "route")
+    stranded = delete(database, unrouted.c.item, old[unrouted], "provider", "route")
     lost = Counter((row.provider, row.route) for row in stranded)
-    for _ in _delete(database, run_keys.c.id, old[run_keys], "id"):
+    for _ in delete(database, run_keys.c.id, old[run_keys], "id"):
         pass
     return Removed(there.keys() - left, left, lost)
 
@@ -81,7 +81,7 @@ def drop_parked(database: Database, before_ms: int) -> Counter[tuple[str, str]]:
     """
     old = parked.c.received_at_ms < before_ms
     names = "tenant", "connection", "reason", "received_at_ms"
-    removed = _delete(database, parked.c.id, old, *names, beside=_leave_gaps)
+    removed = delete(database, parked.c.id, old, *names, beside=_leave_gaps)
     return Counter((row.tenant, row.connection) for row in removed)
 
 
@@ -198,7 +198,7 @@ def _of_days(table: sa.Table, before: int, left: Collection[int]) -> sa.ColumnEl
     return sa.and_(table.c.day < before, table.c.day.not_in(left))
 
 
-def _delete(
+def delete(
     database: Database,
     key: sa.Column[Any],
     old: sa.ColumnElement[bool],

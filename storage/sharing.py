@@ -44,8 +44,10 @@ def join(connection: sa.Connection, shared: Shared, obtained_at_ms: int = 0) -> 
     Raises `BeingRevoked` while its last user's revocation is ending it, and for tokens of a consent
     that was ended since they were given.
     """
-    _insert(connection, shared)
-    row = connection.execute(_locked(shared)).one()
+    row = None
+    while row is None:  # upkeep removes what nobody shared, between the one and the other
+        _insert(connection, shared)
+        row = connection.execute(_locked(shared)).first()
     if row.ending is not None:
         raise BeingRevoked("it is being disconnected just now")
     if isinstance(shared, Person) and (row.ended_at_ms or 0) >= obtained_at_ms > 0:

@@ -29,10 +29,6 @@ SIGNAL: Final = "signal"
 PERSON: Final = "person"
 """The kind of name that is the hash in `people`."""
 
-KEPT_MS: Final = 400 * 86_400_000
-"""How long a signal is remembered: its person may ask with the code, and a repeated one is known.
-"""
-
 
 class Signal(NamedTuple):
     """A row of `signals`. `state`: received, done. `ended`: how many connections it ended.
@@ -103,14 +99,6 @@ class Signals:
         )
         with self._database.read() as connection:
             return [Grant(*row) for row in connection.execute(query)]
-
-    def drop_old(self, at_ms: int) -> int:
-        """Forget what was done with long ago; how many that were."""
-        old = signals.c.finished_at_ms <= at_ms - KEPT_MS
-        theirs = due_rows.c.key.in_(sa.select(signals.c.id).where(old))
-        with self._database.write() as connection:
-            connection.execute(sa.delete(due_rows).where(due_rows.c.kind == SIGNAL, theirs))
-            return connection.execute(sa.delete(signals).where(old)).rowcount
 
     def _one(self, which: sa.ColumnElement[bool], missing: str) -> Signal:
         with self._database.read() as connection:

@@ -1,7 +1,7 @@
 """From an opened item and a connection to sealed messages, ready to be logged."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -43,6 +43,21 @@ class Outcome(NamedTuple):
     threads: list[Thread]
     lookups: list[Lookup]
     media: list[NewMedia]
+
+    def and_then(self, other: "Outcome") -> None:
+        """What another item became comes after it."""
+        mine: Iterable[list[Any]] = self
+        for part, more in zip(mine, other, strict=True):
+            part.extend(more)
+
+    def for_turn(self) -> dict[str, Any]:
+        """What is to be written, by the names of a `Turn`."""
+        return {name: part for name, part in self._asdict().items() if name != "unreadable"}
+
+
+def nothing() -> Outcome:
+    """Of no item."""
+    return Outcome(*([] for _ in Outcome._fields))
 
 
 def account_details(connection: Connection, keys: TenantKeys) -> AccountDetails:

@@ -16,8 +16,8 @@ from storage.database import now_ms
 from storage.drain import DrainStore
 from storage.due import DueRows, Taken
 from storage.pausing import RESUMING, Batch, Lifted, Pause, Pauses, Said
-from storage.turns import Append, Lookup, NewMedia, Park, Thread, Turn
-from workers.normalizing import Normalizer
+from storage.turns import Park, Turn
+from workers.normalizing import Normalizer, Outcome, nothing
 from workers.turning import Change, Turning
 
 log = structlog.get_logger()
@@ -29,14 +29,9 @@ ATTEMPTS: Final = 2
 
 
 class _Read(NamedTuple):
-    """What items became: messages, whom their conversations are with, what is to be looked up, and
-    items that stay parked for another reason. The names are those of a `Turn`.
-    """
+    """What items became, and those that stay parked for another reason."""
 
-    appends: list[Append]
-    threads: list[Thread]
-    lookups: list[Lookup]
-    media: list[NewMedia]
+    outcome: Outcome
     parks: list[Park]
 
 
@@ -108,7 +103,8 @@ class Pauser:
         try:
             read = self._read_again(connection, parks) if tried else self._read(connection, parks)
             ids = [park.id for park in parks]
-            turn = Turn(unparked=ids, tried=tried)._replace(**read._asdict())
+            turn = Turn(parks=read.parks, unparked=ids, tried=tried)
+            turn = turn._replace(**read.outcome.for_turn())
             if len(parks) < limit:
                 self._lift(row, connection, turn)
             else:
@@ -136,12 +132,11 @@ class Pauser:
         if attempt <= ATTEMPTS:
             return self._read(connection, parks)
         log.error("pausing.item_kills", item=park.item, attempts=attempt)
-        killer = park._replace(reason="killed-its-worker")
-        return _Read([], [], [], [], [killer])
+        return _Read(nothing(), [park._replace(reason="killed-its-worker")])
 
     def _read(self, connection: Connection, parks: Sequence[Park]) -> _Read:
         """As the drain would have read them; what cannot be read is parked for that."""
-        read = _Read([], [], [], [], [])
+        read = _Read(nothing(), [])
         for park in parks:
             connector = self._connectors.get(connection.provider)
             if connector is None:
@@ -156,10 +151,7 @@ class Pauser:
             outcome = self._normalizer.normalize(
                 item, park.received_at_ms, connector, connection, late=True
             )
-            read.appends.extend(outcome.appends)
-            read.threads.extend(outcome.threads)
-            read.lookups.extend(outcome.lookups)
-            read.media.extend(outcome.media)
+            read.outcome.and_then(outcome)
             if outcome.unreadable:
                 detail = "; ".join(f"{x.kind}: {x.error}" for x in outcome.unreadable)
                 read.parks.append(park._replace(reason="unreadable", detail=detail[:500]))

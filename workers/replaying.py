@@ -157,13 +157,5 @@ class Replayer:
             self._normalizer.unpark(park), park.received_at_ms, connector, connection, late=True
         )
         done = () if outcome.unreadable else (park.id,)
-        written = self._store.write(
-            Turn(
-                appends=outcome.appends,
-                threads=outcome.threads,
-                lookups=outcome.lookups,
-                media=outcome.media,
-                unparked=done,
-            )
-        )
+        written = self._store.write(Turn(unparked=done)._replace(**outcome.for_turn()))
         return Tally(1, written.added, written.duplicate, 1 - len(done), 0)

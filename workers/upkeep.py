@@ -10,15 +10,13 @@ from typing import Any, Final
 import structlog
 
 from contracts.settings import Settings
-from storage import expiry, partitions
-from storage.connect_sessions import ConnectSessions
+from storage import expiry, partitions, retention
 from storage.database import Database, now_ms
 from storage.escrow import EscrowStore
 from storage.leases import Leases
 from storage.media import MediaRows
 from storage.objects import ObjectStore
 from storage.openings import TokenOpenings
-from storage.signals import Signals
 from token_vault import Vault
 from workers.sweeping_media import MediaSweep
 
@@ -118,18 +116,11 @@ class Upkeep:
             log.warning("upkeep.parked_expired", tenant=tenant, connection=connection, items=items)
         _tell_rest("upkeep.parked_expired", parked)
         keys = expiry.drop_dedupe(self._database, first_kept)
-        signals = Signals(self._database).drop_old(now_ms())
         before_ms = now_ms() - OPENINGS_DAYS * partitions.DAY_MS
         openings = TokenOpenings(self._database).prune(before_ms)
-        sessions = ConnectSessions(self._database).prune(now_ms())
-        if keys or openings or sessions or signals:
-            log.info(
-                "upkeep.pruned",
-                dedupe=keys,
-                openings=openings,
-                connect_sessions=sessions,
-                signals=signals,
-            )
+        rest = retention.prune(self._database, now_ms())
+        if keys or openings or rest:
+            log.info("upkeep.pruned", dedupe=keys, openings=openings, **rest)
 
 
 def _tell_rest(event: str, counts: Counter[Any]) -> None:

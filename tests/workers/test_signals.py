@@ -295,12 +295,6 @@ def test_the_same_told_again_is_one_signal(telling: Telling) -> None:
     assert telling.signals.by_code("ONE").id == first.id
 
 
-def test_old_signals_are_forgotten(telling: Telling) -> None:
-    telling.heed(telling.tell("verification", names=[]))
-    assert telling.signals.drop_old(now_ms()) == 0
-    assert telling.signals.drop_old(now_ms() + 401 * 86_400_000) == 1
-
-
 def test_changed_permissions_have_the_persons_connections_looked_at(telling: Telling) -> None:
     """They come by webhook, and their item names a person, no account."""
     made = telling.stage.connect("acme")

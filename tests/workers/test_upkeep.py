@@ -14,8 +14,9 @@ from storage.connecting_schema import connect_sessions, signals
 from storage.database import now_ms
 from storage.openings import MINUTE_MS, TokenOpenings
 from storage.partitions import DAY_MS
+from storage.retention import RECORDS_DAYS
 from storage.schema import due, parked, run_keys
-from storage.signals import KEPT_MS, SIGNAL, Signal, Signals
+from storage.signals import SIGNAL, Signal, Signals
 from storage.turns import Turn, Unrouted
 from tests.rig import Rig
 from tests.storage.rows import add_items, count, digest, drain_up_to, make_day, old_day
@@ -81,9 +82,9 @@ def test_who_opened_tokens_is_kept_for_a_year(rig: Rig) -> None:
     assert [row.minute for row in openings.of_grants(["gra_1"])] == [minute - 364 * 1440]
 
 
-def test_signals_are_kept_for_400_days(rig: Rig) -> None:
+def test_signals_are_kept_for_a_year(rig: Rig) -> None:
     """For the page of who asked, and so that one that is repeated is known."""
-    long_ago = now_ms() - KEPT_MS
+    long_ago = now_ms() - RECORDS_DAYS * DAY_MS
     for id_, finished_ms in (("sig_old", long_ago), ("sig_young", now_ms()), ("sig_open", None)):
         once = id_.encode().ljust(16)
         at_ms = finished_ms or long_ago
