@@ -47,7 +47,8 @@ class Outcome(NamedTuple):
     def and_then(self, other: "Outcome") -> None:
         """What another item became comes after it."""
         mine: Iterable[list[Any]] = self
-        for part, more in zip(mine, other, strict=True):
+        theirs: Iterable[list[Any]] = other
+        for part, more in zip(mine, theirs, strict=True):
             part.extend(more)
 
     def for_turn(self) -> dict[str, Any]:
