@@ -1,12 +1,12 @@
 """Media of an event as rows that wait to be fetched: written with its message, or not at all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from msgspec import UNSET
 
 from contracts.connector import Event
-from contracts.content import Attachment, Conversation
+from contracts.content import Attachment, AttachmentUpdated, Content, Conversation
 from storage.turns import Append, NewMedia
 from token_vault import MediaDetails, TenantKeys, media_id, seal_media
 
@@ -16,7 +16,7 @@ def to_be_fetched(event: Event, append: Append, keys: TenantKeys) -> Iterator[Ne
     `ValueError` when a connector names media without a conversation, `KeyError` when they are no
     attachment of the content's.
     """
-    attachments: dict[str, Attachment] = {one.id: one for one in _of(event, "attachments", ())}
+    attachments = {one.id: one for one in _attachments(event.content)}
     conversation = _of(event, "conversation", None)
     if not isinstance(conversation, Conversation):
         raise ValueError("media belong to a conversation")
@@ -39,6 +39,13 @@ def to_be_fetched(event: Event, append: Append, keys: TenantKeys) -> Iterator[Ne
             contact=append.contact,
             message=(append.day, append.hash),
         )
+
+
+def _attachments(said: Content) -> Iterable[Attachment]:
+    """Those of a message, or the one of which a provider tells later than of its message."""
+    if isinstance(said, AttachmentUpdated):
+        return (said.attachment,)
+    return getattr(said, "attachments", ())
 
 
 def _of(event: Event, field: str, default: object) -> Any:

@@ -12,6 +12,7 @@ from connectors.kit.rawjson import UNREADABLE
 from connectors.kit.shape import Id, given, named
 from connectors.whatsapp import shapes
 from connectors.whatsapp.attachments import MEDIA, media
+from connectors.whatsapp.media import to_fetch
 from connectors.whatsapp.messages import APP, MESSAGES
 from connectors.whatsapp.notices import error
 from connectors.whatsapp.occasion import Occasion, Told, address_of
@@ -65,12 +66,12 @@ def medium(on: Occasion, it: shapes.Message) -> Event | Iterable[Result]:
     if it.type not in MEDIA or getattr(it, it.type) is None:
         return tell(on, MESSAGES, on.raw)
     person, wamid, told = on.sender(it), named(it.id, "id"), getattr(it, it.type)
+    attached = media(on.account.id, wamid, it.type, told)
     data = content.AttachmentUpdated(
-        conversation=on.thread(person, it.group_id),
-        message_id=wamid,
-        attachment=media(on.account.id, wamid, it.type, told),
+        conversation=on.thread(person, it.group_id), message_id=wamid, attachment=attached
     )
-    return on.event(data, f"history.media:{wamid}", it.timestamp, person.id)
+    event = on.event(data, f"history.media:{wamid}", it.timestamp, person.id)
+    return msgspec.structs.replace(event, media=to_fetch(attached, told))
 
 
 def _digits(phone: Id | None) -> str:

@@ -241,7 +241,10 @@ def faults_of_event(bench: Bench, event: Event) -> Iterator[str]:
 
 def faults_of_media(bench: Bench, event: Event) -> Iterator[str]:
     """What is to be fetched is the content's own, and the connector can open it."""
-    named = {one.id for one in getattr(event.content, "attachments", ())}
+    own = getattr(event.content, "attachment", None)
+    named = {
+        one.id for one in (*getattr(event.content, "attachments", ()), *([own] if own else []))
+    }
     if not {media.attachment for media in event.media} <= named:
         yield "media of an attachment that the content does not have"
     if event.media and not isinstance(bench.connector, KeepsMedia):
