@@ -162,6 +162,8 @@ class Walk:
             "/v1/connections/{id}/resync": connection,
             "/v1/connections/{id}/revocation": connection,
             "/v1/connections/{id}/revoke": connection,
+            "/v1/connections/{id}/pause": connection,
+            "/v1/connections/{id}/resume": connection,
             "/v1/deliveries/{id}": parked_id,
             "/v1/deliveries/{id}/replay": parked_id,
             "/v1/replays/{id}": Replays(world.rig.database).order(delivery=parked_id).id,
@@ -196,6 +198,7 @@ BODIES = {
     "putConsumer": [b'{"tenant":"acme"}'],
     "commitConsumer": [b'{"cursor":"","rewind":true}'],
     "replayDeliveries": [b'{"status":"parked"}', b'{"status":"unrouted"}'],
+    "pauseConnection": [b'{"reason":"acme asked"}'],
     "revokeConnection": [b'{"reason":"acme asked"}'],
     "createConnectSession": [
         b'{"tenant":"acme","provider":"facebook","return_url":"http://localhost:3000/x"}',
