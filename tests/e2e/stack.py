@@ -49,13 +49,14 @@ class Run:
             cwd=self._folder,
         )
 
-    def command(self, *arguments: str) -> Any:
+    def command(self, *arguments: str, stdin: str = "") -> Any:
         """What a `gateway` command with `--json` over the same data and settings prints."""
         demo = Demo(self.data_dir, self.url, self.sandbox_port)
         done = subprocess.run(
             [sys.executable, "-m", "gateway", *arguments, "--json"],
             env=demo.environ({**os.environ, **self._environ()}),
             cwd=self._folder,
+            input=stdin.encode(),
             capture_output=True,
             check=True,
         )

@@ -6,13 +6,12 @@ import httpx
 import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from tests.browser import complaints, picture, seen
-from tests.e2e.stack import Feed, Run
-from tests.sandbox.whatsapp import ANNA, NUMBER
-
-pytestmark = pytest.mark.chromium
+from tests.e2e.stack import Feed, Json, Run
+from tests.sandbox.stage import wait_until
 
 
 def link(run: Run) -> str:
@@ -51,8 +50,33 @@ def in_the_window(browser: Chrome, choice: str, pictures: Path | None = None) ->
     browser.switch_to.window(page)
 
 
+def at_the_phone(browser: Chrome, run: Run, pictures: Path) -> None:
+    """Anna writes to the number, and sends a picture, on the sandbox's page."""
+    page = browser.current_window_handle
+    browser.switch_to.new_window("tab")
+    browser.get(run.sandbox_url)
+    seen(browser, "#handshake-text", "verified")
+    Select(browser.find_element(By.ID, "page")).select_by_visible_text("WhatsApp · Demo Bakery")
+    seen(browser, "#intro-line", "+1 555 010 0001")
+    seen(browser, "#text").send_keys("Чи є хліб?", Keys.ENTER)
+    seen(browser, "#chat .bubble", "Чи є хліб?")
+    seen(browser, "#attach-toggle").click()
+    seen(browser, "#attach button", "Photo").click()
+    seen(browser, "#chat .bubble img")
+    seen(browser, "#chat .receipt", "delivered to gateway: 200")
+    picture(browser, pictures / "whatsapp-phone.png")
+    browser.switch_to.window(page)
+
+
+def kinds(messages: list[Json]) -> list[str]:
+    """Types of WhatsApp's, without what all have in common."""
+    its = [one for one in messages if one["provider"] == "whatsapp"]
+    return [one["type"].removeprefix("cleverbox.") for one in its]
+
+
+@pytest.mark.chromium
 def test_a_number_is_connected_in_a_window_and_receives(
-    run: Run, chromium: Chrome, tmp_path: Path
+    run: Run, feed: Feed, chromium: Chrome, tmp_path: Path
 ) -> None:
     pictures = tmp_path / "artifacts"
 
@@ -74,16 +98,36 @@ def test_a_number_is_connected_in_a_window_and_receives(
     look("pick")
     seen(chromium, "form[action$=pick] button").click()
     seen(chromium, "#status", "Ready: it receives.")
-    with httpx.Client(base_url=run.sandbox_url, trust_env=False) as http:
-        said = {"text": "Чи є хліб?"}
-        path = f"/api/whatsapp/{NUMBER}/contacts/{ANNA}/messages"
-        http.post(path, json=said).raise_for_status()
+    at_the_phone(chromium, run, pictures)
     seen(chromium, "#status .arrived", "A message has arrived")
     look("arrived")
-    with Feed(run.curl_line) as feed:
-        found = feed.until(
-            lambda all_: any(m["type"] == "cleverbox.message.received" for m in all_)
-        )
-    (message,) = [m for m in found if m["type"] == "cleverbox.message.received"]
-    assert (message["provider"], message["data"]["text"]) == ("whatsapp", "Чи є хліб?")
-    assert "cleverbox.connection.activated" in [m["type"] for m in found]
+    found = feed.until(lambda all_: "attachment.updated" in kinds(all_))
+    assert kinds(found) == [
+        "connection.activated",
+        "message.received",
+        "message.received",
+        "attachment.updated",
+    ]
+    _, said, sent, updated = [one for one in found if one["provider"] == "whatsapp"]
+    assert said["data"]["text"] == "Чи є хліб?"
+    (attachment,) = sent["data"]["attachments"]
+    stored = updated["data"]["attachment"]
+    assert (stored["id"], stored["stored"]) == (attachment["id"], True)
+    assert (stored["kind"], stored["mime_type"]) == ("image", "image/jpeg")
+
+
+def test_a_system_users_token_by_hand_is_enough(run: Run) -> None:
+    with httpx.Client(base_url=f"{run.sandbox_url}/api/", trust_env=False) as http:
+        waba = {"id": "900", "name": "By hand"}
+        number = {"id": "901", "waba": "900", "display": "+49 30 1", "name": "By hand"}
+        http.post("whatsapp/wabas", json=waba).raise_for_status()
+        http.post("whatsapp/numbers", json=number).raise_for_status()
+        token = http.post("whatsapp/tokens", json={"wabas": ["900"]}).json()["access_token"]
+        named = ("--tenant", "by-hand", "--provider", "whatsapp", "--account", "901")
+        run.command("connections", "add", *named, "--parent", "900", "--token-stdin", stdin=token)
+
+        def subscribed() -> bool:
+            every = http.get("state").json()["whatsapp"]["wabas"]
+            return any(one["subscribed"] for one in every if one["id"] == "900")
+
+        wait_until(subscribed, 20)
