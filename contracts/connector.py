@@ -94,7 +94,8 @@ class Event(msgspec.Struct, frozen=True):
     `key`: deduplication key, unique within (tenant, provider, account); see the provider's table.
     `at`: the provider's time, aware UTC. `contact`: the contact's id at the provider, for the
     rights of data subjects, or None where nobody is concerned. `media`: what is to be fetched of
-    the content's attachments; only a connector that `KeepsMedia` names any.
+    the content's attachments; only a connector that `KeepsMedia` names any. `send`: the id of the
+    send (`snd_…`) which it is about, where the provider brings that back.
     """
 
     content: Content
@@ -102,6 +103,7 @@ class Event(msgspec.Struct, frozen=True):
     at: datetime
     contact: str | None = None
     media: tuple[Media, ...] = ()
+    send: str | None = None
 
 
 class Unreadable(msgspec.Struct, frozen=True):

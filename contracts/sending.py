@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple
 
 import msgspec
 
-from contracts.content import Failure, Participant, contact
+from contracts.content import Participant, contact
 
 if TYPE_CHECKING:
     import httpx
+
+_SEND_ID: Final = re.compile(r"snd_[a-z2-7]{20}")
 
 What = Literal["message", "private_reply", "public_reply"]
 """A message of a conversation; an answer to a comment, in private or below it."""
@@ -20,7 +23,7 @@ Kind = Literal["image", "video", "audio", "file", "sticker"]
 Unit = Literal["characters", "bytes"]
 
 
-class Media(msgspec.Struct, frozen=True):
+class Attached(msgspec.Struct, frozen=True):
     """What is attached. `url` is public: the provider fetches it from there."""
 
     kind: Kind
@@ -51,7 +54,7 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     what: What
     to: str
     text: str | None = None
-    attachments: tuple[Media, ...] = ()
+    attachments: tuple[Attached, ...] = ()
     reply_to: str | None = None
     quick_replies: tuple[Choice, ...] = ()
     template: dict[str, Any] | None = None
@@ -152,12 +155,36 @@ class Sends(ABC):
         return contact(contact_id)
 
 
+STEP_MS: Final = 300_000
+"""What is kept of a contact's last action may be so much older than it."""
+
+
+class Correspondent(msgspec.Struct, frozen=True):
+    """What is kept of whom a conversation is with, sealed under its id."""
+
+    id: str
+
+
+def encode_correspondent(contact_id: str) -> bytes:
+    """JSON, to be sealed."""
+    return msgspec.json.encode(Correspondent(contact_id))
+
+
+def decode_correspondent(plain: bytes) -> str:
+    """The contact's id at the provider. Raises `msgspec.ValidationError`."""
+    return msgspec.json.decode(plain, type=Correspondent).id
+
+
+def send_id(text: str | None) -> str | None:
+    """`text` if it looks like a send's id: what is brought back may be another app's."""
+    return text if text is not None and _SEND_ID.fullmatch(text) else None
+
+
 class Letter(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is kept of a send, sealed: what is to go out, and what became of it."""
+    """What is kept of a send, sealed: what is to go out, and what the provider said of it."""
 
     outgoing: Outgoing
     sent: Sent | None = None
-    failure: Failure | None = None
 
 
 def encode_letter(letter: Letter) -> bytes:

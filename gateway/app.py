@@ -18,6 +18,7 @@ from gateway.connecting import Connecting
 from gateway.connections import ConnectionCalls
 from gateway.consumers import ConsumerCalls
 from gateway.deliveries import DeliveryCalls
+from gateway.drafting import Drafting
 from gateway.facts import FactFinder
 from gateway.forever import forever
 from gateway.health import Health, Remembered
@@ -29,6 +30,7 @@ from gateway.parts import Parts
 from gateway.pausing import PauseCalls
 from gateway.resyncing import ResyncCalls
 from gateway.revoking import RevokeCalls
+from gateway.sends import SendCalls
 from gateway.signals.composition import Listening
 from gateway.signals.google import PATH as EVENTS_PATH
 from gateway.webhooks import PREFIX
@@ -38,6 +40,7 @@ from storage.consumers import Consumers
 from storage.deliveries import Deliveries
 from storage.due import DueRows
 from storage.migrate import is_ready
+from storage.outbox import Outbox
 from storage.pausing import Pauses
 from storage.replays import Replays
 from storage.revocations import Revocations
@@ -105,6 +108,8 @@ def _operations(parts: Parts) -> list[Operation]:
     log, threads, reader, database = parts.log, parts.threads, parts.reader, parts.database
     connections = Connections(database)
     connecting = Connecting(connections, parts.vault, set(parts.registry.connectors))
+    outbox = Outbox(database)
+    drafting = Drafting(outbox, connecting, parts.vault, parts.registry.connectors)
     facts = FactFinder(database, parts.vault, parts.settings, parts.registry.off)
     checks = {
         "database": lambda: is_ready(database) and is_ready(parts.direct),
@@ -114,6 +119,7 @@ def _operations(parts: Parts) -> list[Operation]:
     told = {"key_encryption_key": Remembered(parts.vault.check, KEK_LOOK_S)}
     return [
         *Messages(reader, log, threads).operations(),
+        *SendCalls(outbox, drafting, connections, parts.vault, parts.jobs, threads).operations(),
         *ConsumerCalls(Consumers(database), log, reader, threads).operations(),
         *ConnectionCalls(
             connections, ActivityStore(database), connecting, facts, parts.registry, threads

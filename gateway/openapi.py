@@ -54,8 +54,12 @@ def components(operations: Iterable[Operation]) -> dict[str, Schema]:
 
 
 def parameters(operation: Operation) -> list[Schema]:
-    """A call's path and query parameters."""
-    return [*_of(operation.path_parts, "path"), *_of(operation.query, "query")]
+    """A call's path and query parameters, and headers of its own."""
+    return [
+        *_of(operation.path_parts, "path"),
+        *_of(operation.query, "query"),
+        *_of(operation.headers, "header"),
+    ]
 
 
 def problems(operation: Operation) -> dict[int, list[type[errors.GatewayError]]]:

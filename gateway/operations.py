@@ -15,7 +15,7 @@ from contracts.errors import GatewayError, InvalidInput, TooLarge
 from gateway import problems
 from gateway.auth import Auth
 from gateway.metrics import Metrics
-from gateway.query import parse_body, parse_path, parse_query
+from gateway.query import parse_body, parse_headers, parse_path, parse_query
 from storage.api_keys import ApiKey, Role
 
 log = structlog.get_logger()
@@ -36,6 +36,7 @@ class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """No parameters, or no body."""
 
 
+NO_HEADERS: Final = Nothing()
 NOBODY: Final = ApiKey("", "", "crm", "", 0, None)
 """Calls an operation without roles; bound to a tenant that cannot exist."""
 
@@ -43,10 +44,13 @@ NOBODY: Final = ApiKey("", "", "crm", "", 0, None)
 class Call(Generic[Q, P, B]):
     """One call, authenticated and read: the key, and query, path and body as structs."""
 
-    __slots__ = ("body", "key", "path", "query", "request")
+    __slots__ = ("body", "headers", "key", "path", "query", "request")
 
-    def __init__(self, request: Request, key: ApiKey, query: Q, path: P, body: B) -> None:
-        self.request, self.key = request, key
+    def __init__(
+        self, request: Request, key: ApiKey, query: Q, path: P, body: B, headers: Any = NO_HEADERS
+    ) -> None:
+        """`headers`: of the operation's own struct."""
+        self.request, self.key, self.headers = request, key, headers
         self.query, self.path, self.body = query, path, body
 
     @property
@@ -67,6 +71,7 @@ class Operation:
     text: str = ""
     query: type[msgspec.Struct] = Nothing
     path_parts: type[msgspec.Struct] = Nothing
+    headers: type[msgspec.Struct] = Nothing
     body: type[msgspec.Struct] = Nothing
     answers: Mapping[int, Any] = field(default_factory=dict)
     """Status → the type of the JSON body, None without one."""
@@ -133,10 +138,11 @@ class Table:
             key = await self._auth.key(request.headers.get("authorization"), operation.roles)
         query = parse_query(operation.query, request.scope["query_string"])
         path = parse_path(operation.path_parts, request.path_params)
+        headers = parse_headers(operation.headers, request.headers)
         body: msgspec.Struct = Nothing()
         if operation.method in ("POST", "PUT"):
             body = parse_body(operation.body, await _read(request))
-        return await operation.endpoint(Call(request, key, query, path, body))
+        return await operation.endpoint(Call(request, key, query, path, body, headers))
 
 
 async def _read(request: Request) -> bytes:

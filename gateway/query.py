@@ -52,6 +52,12 @@ def parse_path(kind: type[S], values: Mapping[str, str]) -> S:
     return _convert(kind, dict(values), "path")
 
 
+def parse_headers(kind: type[S], headers: Mapping[str, str]) -> S:
+    """Fill `kind` from a request's headers, of which it names some. Raises `InvalidInput`."""
+    names = [field.encode_name for field in msgspec.structs.fields(kind)]
+    return _convert(kind, {name: headers[name] for name in names if name in headers}, "header")
+
+
 def parse_body(kind: type[S], body: bytes) -> S:
     """Decode a JSON body. Raises `InvalidInput`; no part of the body is in its text."""
     try:

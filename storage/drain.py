@@ -28,6 +28,7 @@ from storage.schema import (
     run_keys,
     unrouted,
 )
+from storage.settling import settle, tell_later
 from storage.signals import look_at
 from storage.turns import (
     RECEIVING,
@@ -129,7 +130,9 @@ class DrainStore:
             if turn.first is not None:
                 turn.first(connection)
             look_at(connection, turn.named)
+            tell_later(connection, turn.settled)
             wanted = self._guarded(connection, turn)
+            settle(connection, turn.settled)
             if wanted.threads:
                 self._sql.put_threads(connection, wanted.threads)
             fresh = self._fresh(connection, wanted.appends)

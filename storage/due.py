@@ -250,6 +250,14 @@ def end(connection: sa.Connection, taken: Taken) -> None:
         raise LeaseLost(f"{taken.kind} {taken.key}")
 
 
+def pause(connection: sa.Connection, taken: Taken, due_at_ms: int) -> None:
+    """Within a transaction, as its first step: not done, and due again then, whoever asked for it
+    meanwhile. Raises `LeaseLost`.
+    """
+    paused = {"ticket": None, "due_at_ms": due_at_ms, "again_at_ms": None, "crashes": 0}
+    _update(connection, taken, paused)
+
+
 def check(connection: sa.Connection, taken: Taken) -> None:
     """Within a transaction, as its first step: the row is still ours, and stays so until the
     commit. Raises `LeaseLost`.

@@ -17,7 +17,7 @@ from storage.media import MediaRows
 from storage.media import end as end_media
 from storage.media_schema import media
 from storage.schema import connections, erased_contacts, grants, messages, parked
-from storage.sending_schema import threads
+from storage.sending_schema import sends, threads
 
 
 class Erasing:
@@ -103,12 +103,14 @@ class Erasing:
 
 
 def _forget(connection: sa.Connection, tenant: str, contact: bytes | None = None) -> None:
-    """With whom the tenant's conversations were, and what waits to be looked up; of one contact, or
-    all of it.
+    """With whom the tenant's conversations were, what waits to be looked up, and what was, or is,
+    to go out; of one contact, or all of it.
     """
-    for table in (threads, lookups):
+    for table in (threads, lookups, sends):
         whose = table.c.contact == contact if contact is not None else sa.true()
-        connection.execute(sa.delete(table).where(table.c.tenant == tenant, whose))
+        theirs = sa.and_(table.c.tenant == tenant, whose)
+        blanked = sa.update(table).where(theirs).values(sealed=b"")
+        connection.execute(blanked if table is sends else sa.delete(table).where(theirs))
 
 
 def _theirs(tenant: str, contact: bytes) -> sa.ColumnElement[bool]:

@@ -1,6 +1,6 @@
 """The tables of sending: which contact a conversation is with, and what is to go out."""
 
-from typing import Final
+from typing import Final, Literal
 
 import sqlalchemy as sa
 
@@ -21,6 +21,7 @@ threads = sa.Table(
     sa.Index("ix_threads_tenant_contact", "tenant", "contact"),
 )
 
+State = Literal["queued", "sending", "sent", "failed", "unknown"]
 OPEN: Final = ("queued", "sending")
 """States of what is still to go out, or on its way at this moment."""
 

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from contracts.causes import PAUSED
 from storage.leases import Lease
+from storage.sending_schema import State
 
 RECEIVING: Final = ("pending", "active", "degraded", "needs_reauth")
 """Statuses of connections that messages are written for."""
@@ -77,6 +78,21 @@ class NewMedia(NamedTuple):
     message: tuple[int, bytes] | None = None
 
 
+class Settled(NamedTuple):
+    """The provider's own word of a send that was in the state `was`. `said`: the feed has the
+    outcome by it; otherwise somebody says it. `message`, `sealed` None: as they were.
+    """
+
+    id: str
+    was: State
+    state: State
+    said: bool
+    message: bytes | None = None
+    sealed: bytes | None = None
+    code: str = ""
+    detail: str = ""
+
+
 class Park(NamedTuple):
     """An item that one connection cannot have yet, sealed for its tenant: its content cannot be
     read, or (`reason` is `paused`) it waits until the connection is resumed.
@@ -138,6 +154,7 @@ class Turn(NamedTuple):
     completed: Collection[str] = ()
     """Ids of lookups whose messages are among `appends`."""
     media: Sequence[NewMedia] = ()
+    settled: Sequence[Settled] = ()
     defer: Sequence[Deferred] = ()
     resume: Sequence[Deferred] = ()
     strand: Sequence[Unrouted] = ()

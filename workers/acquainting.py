@@ -7,16 +7,13 @@ remembers what it wrote, so that a conversation costs one row in `STEP_MS` at mo
 from collections.abc import Iterable
 from typing import Final
 
-import msgspec
-
 from contracts import content
 from contracts.connector import Event
 from contracts.content import Content, Conversation
+from contracts.sending import STEP_MS, decode_correspondent, encode_correspondent
 from storage.turns import Thread
 from token_vault import Purpose, TenantKeys, conversation_id
 
-STEP_MS: Final = 300_000
-"""What is kept of the last action may be so much older than it."""
 MOST_KNOWN: Final = 100_000
 """Conversations that a worker remembers; then it begins anew."""
 
@@ -32,12 +29,6 @@ ACTIONS: Final[frozenset[type[Content]]] = frozenset(
     }
 )
 """Types by which a contact opens the time in which one may write to them."""
-
-
-class Contact(msgspec.Struct, frozen=True):
-    """The plain content of a thread's `sealed`: the contact's id at the provider."""
-
-    id: str
 
 
 class Acquainting:
@@ -67,7 +58,7 @@ class Acquainting:
         known = self._known.get(id_)
         if known is not None and acted_at_ms < known + STEP_MS:
             return None
-        plain = msgspec.json.encode(Contact(event.contact))
+        plain = encode_correspondent(event.contact)
         hashed = keys.hash("contact", provider, event.contact)
         sealed = keys.seal(Purpose.THREAD, id_.encode(), plain)
         return Thread(id_, keys.tenant, connection, hashed, acted_at_ms, at_ms, sealed)
@@ -92,7 +83,7 @@ class Acquainting:
 def open_contact(keys: TenantKeys, id_: str, sealed: bytes) -> str:
     """The contact's id at the provider, of a thread's row. Raises `VaultError`."""
     plain = keys.open(Purpose.THREAD, id_.encode(), sealed)
-    return msgspec.json.decode(plain, type=Contact).id
+    return decode_correspondent(plain)
 
 
 def _is_action(said: Content) -> bool:

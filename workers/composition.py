@@ -27,6 +27,7 @@ from storage.lookups import LOOKUP, Lookups
 from storage.media import MEDIA, MediaRows
 from storage.objects import open_objects
 from storage.openings import TokenOpenings
+from storage.outbox import SEND, SETTLE, Outbox
 from storage.pausing import PAUSE, Pauses
 from storage.pooler import direct_database, open_database
 from storage.replays import Replays
@@ -46,6 +47,8 @@ from workers.grant_states import GrantStates
 from workers.hearing import FLUSH_S, Hearing
 from workers.inspecting import Inspector
 from workers.lanes import DrainThreads, LaneQueue
+from workers.letters import Letters
+from workers.matching import Matching
 from workers.media import MEDIA_AT_ONCE, Fetcher, MediaKeeper, media_transport
 from workers.metrics import CountedCalls, Metrics
 from workers.normalizing import Normalizer, account_details
@@ -59,9 +62,11 @@ from workers.resealing import Resealer
 from workers.revoking import Revoker
 from workers.routing import Router
 from workers.scheduler import Scheduler
+from workers.sending import Sender, Settler
 from workers.signals import Heeding
 from workers.stranded import StrandedRouter
 from workers.sweeper import Sweeper
+from workers.telling import Telling
 from workers.turning import Turning
 from workers.upkeep import Upkeep
 from workers.watching import Watchdog
@@ -111,7 +116,9 @@ class Parts:
             lambda id_: self.rows.ask(RECONCILE, id_, now_ms()),
         )
         consents = Consents(self.vault, registry.CONSENT_ITEMS)
-        self.router = Router(known, normalizer, receiving, self.hearing, consents)
+        outbox = Outbox(self.database)
+        matching = Matching(outbox, Letters(self.vault), normalizer)
+        self.router = Router(known, normalizer, receiving, self.hearing, consents, matching)
         self.drainer = Drainer(store, leases, self.vault, self.router)
         self.stranded = StrandedRouter(self.database, leases, self.drainer)
         self.replayer = Replayer(
@@ -163,7 +170,10 @@ class Parts:
             on,
             self.metrics,
         )
+        self._send(outbox, store, known, normalizer)
         jobs = {
+            SEND: self.sender.run,
+            SETTLE: self.settler.run,
             REFRESH: self.refresher.run,
             RECONCILE: self.reconciler.run,
             REVOKE: self.revoker.run,
@@ -266,6 +276,17 @@ class Parts:
         self.media_scheduler = Scheduler(
             self.rows, {MEDIA: self.media.run}, self.metrics, at_once=MEDIA_AT_ONCE, name="media"
         )
+
+    def _send(
+        self, outbox: Outbox, store: DrainStore, known: Connections, normalizer: Normalizer
+    ) -> None:
+        """What sends, and tells what became of it."""
+        letters = Letters(self.vault)
+        telling = Telling(normalizer, letters, self._connectors, _CHANNELS)
+        self.sender = Sender(
+            outbox, self.rows, store, known, self.accounts, letters, telling, self.metrics
+        )
+        self.settler = Settler(outbox, self.rows, store, known, letters, telling)
 
     def _heeding(self, store: DrainStore, normalizer: Normalizer) -> Heeding:
         """What acts on what providers tell of consents."""

@@ -76,6 +76,13 @@ class Metrics:
             registry=registry,
         )
 
+        self.sends = Counter(
+            "gateway_sends",
+            "What became of sends, by state and reason",
+            ["state", "reason"],
+            registry=registry,
+        )
+
     def gate_closed(self, gate: Gate, why: str) -> None:
         """This process closed a gate; an account's id is no label."""
         self._gates.labels(gate.provider, "account" if gate.asset else "app", why).inc()

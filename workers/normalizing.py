@@ -11,7 +11,14 @@ from msgspec import UNSET
 
 from contracts.connection import AccountDetails, decode_details
 from contracts.connector import Account, Event, Ignored, Item, Receives, Unreadable
-from contracts.content import Content, Conversation
+from contracts.content import (
+    Content,
+    Conversation,
+    MessageDelivered,
+    MessageFailed,
+    MessageRead,
+    MessageSent,
+)
 from contracts.errors import GatewayError
 from contracts.lookups import Completes
 from contracts.messages import PREFIX, Message, data_schema, encode, timestamp
@@ -20,7 +27,7 @@ from storage.connections import Connection
 from storage.database import now_ms
 from storage.deliveries import park_id
 from storage.turns import Append, Lookup, NewMedia, Park, Thread
-from token_vault import Purpose, TenantKeys, Vault, contact_hash, conversation_id
+from token_vault import Purpose, TenantKeys, Vault, contact_hash, conversation_id, sent_hash
 from workers.acquainting import Acquainting
 from workers.attaching import to_be_fetched
 
@@ -33,9 +40,14 @@ PATIENCE_S: Final = 900.0
 """A message that is to be completed is said as it came when that did not succeed for so long."""
 
 
+RECEIPTS: Final = (MessageSent, MessageDelivered, MessageRead, MessageFailed)
+"""Types of messages that may be about our own sends."""
+
+
 class Outcome(NamedTuple):
     """What an item became for one connection: messages, how it failed where it did, with whom it
-    has conversations, what is to be looked up before it is a message, and media to be fetched.
+    has conversations, what is to be looked up before it is a message, media to be fetched, and
+    events that may be about our own sends, with the place of their message.
     """
 
     appends: list[Append]
@@ -43,6 +55,7 @@ class Outcome(NamedTuple):
     threads: list[Thread]
     lookups: list[Lookup]
     media: list[NewMedia]
+    told: list[tuple[int, Event]]
 
     def and_then(self, other: "Outcome") -> None:
         """What another item became comes after it."""
@@ -99,7 +112,7 @@ class Normalizer:
         """
         keys = self._vault.tenant(connection.tenant)
         account = self._account(connection, keys)
-        outcome = Outcome([], [], [], [], [])
+        outcome = Outcome([], [], [], [], [], [])
         try:
             for event in connector.normalize(item, self._context(connection, account, keys)):
                 if isinstance(event, Ignored):
@@ -116,12 +129,7 @@ class Normalizer:
                 if isinstance(connector, Completes) and type(event.content) in connector.completes:
                     outcome.lookups.append(Lookup(append, now_ms() + int(PATIENCE_S * 1000)))
                     continue
-                outcome.appends.append(append)
-                if event.media:
-                    outcome.media.extend(to_be_fetched(event, append, keys))
-                at_ms = min(append.at_ms, received_at_ms)
-                if (thread := self._met(event, at_ms, connection, keys)) is not None:
-                    outcome.threads.append(thread)
+                self._add(event, append, received_at_ms, connection, outcome)
         except (GatewayError, MemoryError):
             raise
         # a connector's mistake must not stop the lane: it parks the item
@@ -130,11 +138,42 @@ class Normalizer:
             outcome.unreadable.append(Unreadable("item", type(error).__name__))
         return outcome
 
+    def _add(
+        self,
+        event: Event,
+        append: Append,
+        received_at_ms: int,
+        connection: Connection,
+        outcome: Outcome,
+    ) -> None:
+        """The message of `event`, and what comes with it."""
+        if isinstance(event.content, RECEIPTS):
+            outcome.told.append((len(outcome.appends), event))
+        outcome.appends.append(append)
+        keys = self._vault.tenant(connection.tenant)
+        if event.media:
+            outcome.media.extend(to_be_fetched(event, append, keys))
+        at_ms = min(append.at_ms, received_at_ms)
+        if (thread := self._met(event, at_ms, connection, keys)) is not None:
+            outcome.threads.append(thread)
+
     def _met(
         self, event: Event, at_ms: int, connection: Connection, keys: TenantKeys
     ) -> Thread | None:
         account = self._account(connection, keys)
         return self.acquainting.met(event, at_ms, connection.id, connection.provider, account, keys)
+
+    def conversation(self, connection: Connection, thread: str) -> Conversation:
+        """The connection's conversation of a thread key, see `contracts.connector.Account`."""
+        keys = self._vault.tenant(connection.tenant)
+        account = self._account(connection, keys)
+        return self._context(connection, account, keys).conversation(thread)
+
+    def sent_hash(self, connection: Connection, message_id: str) -> bytes:
+        """How the outbox knows the connection's message, by the provider's id."""
+        keys = self._vault.tenant(connection.tenant)
+        account = self._account(connection, keys)
+        return sent_hash(keys, connection.provider, account, message_id)
 
     def append(
         self,

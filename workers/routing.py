@@ -16,13 +16,15 @@ from storage.turns import (
     Lookup,
     NewMedia,
     Park,
+    Settled,
     StoredItem,
     Thread,
     Unrouted,
 )
 from workers.consents import Consents, Named
 from workers.hearing import Hearing
-from workers.normalizing import Normalizer
+from workers.matching import Matching, Receipt
+from workers.normalizing import Normalizer, Outcome
 
 log = structlog.get_logger()
 
@@ -40,7 +42,7 @@ class Opened(NamedTuple):
 class Routed(NamedTuple):
     """What items became: messages, items parked for a connection, items that nobody takes yet,
     people whose consent changed, conversations, messages that are to be completed first, media to
-    be fetched.
+    be fetched, outcomes of our own sends.
 
     The names are those of a `Turn`.
     """
@@ -52,6 +54,7 @@ class Routed(NamedTuple):
     threads: list[Thread]
     lookups: list[Lookup]
     media: list[NewMedia]
+    settled: list[Settled]
 
 
 class _Addressed(NamedTuple):
@@ -73,7 +76,9 @@ class Router:
         connectors: Mapping[str, Receives],
         hearing: Hearing,
         consents: Consents,
+        matching: Matching,
     ) -> None:
+        self._matching = matching
         self.consents = consents
         self._hearing = hearing
         self._connections = connections
@@ -88,7 +93,8 @@ class Router:
         """Normalise `work` for every connection that may have it; what cannot be read is parked
         for it, and so is what comes while it is paused. Raises `Unavailable`.
         """
-        routed = Routed([], [], [], [], [], [], [])
+        routed = Routed([], [], [], [], [], [], [], [])
+        receipts: list[Receipt] = []
         for one in self._addressed(work, routed):
             with _unless_shredded(one.connection):
                 if one.connection.status == PAUSED:
@@ -97,6 +103,7 @@ class Router:
                 outcome = self._normalizer.normalize(
                     one.item, one.stored.received_at_ms, one.connector, one.connection, late=late
                 )
+                receipts.extend(_receipts(one, outcome, len(routed.appends), late=late))
                 routed.appends.extend(outcome.appends)
                 routed.threads.extend(outcome.threads)
                 routed.lookups.extend(outcome.lookups)
@@ -104,13 +111,22 @@ class Router:
                 if outcome.unreadable:
                     detail = "; ".join(f"{x.kind}: {x.error}" for x in outcome.unreadable)
                     routed.parks.append(self._park(one, "unreadable", detail))
-        return routed
+        return self._matched(routed, receipts)
+
+    def _matched(self, routed: Routed, receipts: Sequence[Receipt]) -> Routed:
+        """With what is about our own sends said so."""
+        matched = self._matching.match(receipts)
+        if not matched.instead:
+            return routed
+        said = (matched.instead.get(n, append) for n, append in enumerate(routed.appends))
+        appends = [append for append in said if append is not None]
+        return routed._replace(appends=appends, settled=matched.settled)
 
     def park(self, work: Sequence[Opened], reason: str) -> Routed:
         """Park `work` for every connection that may have it, unread; for one that is paused it
         waits as everything does. Raises `Unavailable`.
         """
-        routed = Routed([], [], [], [], [], [], [])
+        routed = Routed([], [], [], [], [], [], [], [])
         for one in self._addressed(work, routed):
             with _unless_shredded(one.connection):
                 why = PAUSED if one.connection.status == PAUSED else reason
@@ -151,6 +167,19 @@ def _unless_shredded(connection: Connection) -> Iterator[None]:
         yield
     except KeyDestroyed:
         log.warning("drain.tenant_destroyed", connection=connection.id)
+
+
+def _receipts(one: _Addressed, outcome: Outcome, before: int, *, late: bool) -> Iterator[Receipt]:
+    """What may be about our own sends, with its place behind `before` messages of other items."""
+    for place, event in outcome.told:
+        yield Receipt(
+            before + place,
+            event,
+            one.stored.received_at_ms,
+            one.connector.channel,
+            one.connection,
+            late,
+        )
 
 
 def _receives(connection: Connection, stored: StoredItem) -> bool:

@@ -17,6 +17,7 @@ from storage.leases import Leases
 from storage.media import MediaRows
 from storage.objects import ObjectStore
 from storage.openings import TokenOpenings
+from storage.outbox import Outbox
 from token_vault import Vault
 from workers.sweeping_media import MediaSweep
 
@@ -26,6 +27,8 @@ LEASE: Final = "upkeep"
 EVERY_S: Final = 3600
 OPENINGS_DAYS: Final = 365
 """How long it is kept who opened tokens: as security logs are."""
+SENDS_DAYS: Final = 30
+"""How long a send can be asked for, and its idempotency key is known."""
 _EPOCH: Final = date(1970, 1, 1)
 _MOST_TOLD: Final = 20
 """Accounts that a warning names each; the others are summed up."""
@@ -118,7 +121,8 @@ class Upkeep:
         keys = expiry.drop_dedupe(self._database, first_kept)
         before_ms = now_ms() - OPENINGS_DAYS * partitions.DAY_MS
         openings = TokenOpenings(self._database).prune(before_ms)
-        rest = retention.prune(self._database, now_ms())
+        sends = Outbox(self._database).prune(now_ms() - SENDS_DAYS * partitions.DAY_MS)
+        rest = retention.prune(self._database, now_ms()) | ({"sends": sends} if sends else {})
         if keys or openings or rest:
             log.info("upkeep.pruned", dedupe=keys, openings=openings, **rest)
 

@@ -109,6 +109,8 @@ class MessageDelivered(Talk, frozen=True, kw_only=True):
     type: ClassVar[str] = "message.delivered"
     message_ids: tuple[str, ...] = ()
     watermark: Time | UnsetType = UNSET
+    send_ids: tuple[str, ...] | UnsetType = UNSET
+    """`snd_…` of those of `message_ids` that were sent through us."""
 
 
 class MessageRead(Talk, frozen=True, kw_only=True):
@@ -119,6 +121,8 @@ class MessageRead(Talk, frozen=True, kw_only=True):
     watermark: Time | UnsetType = UNSET
     played: bool | UnsetType = UNSET
     """True: a voice message was listened to."""
+    send_ids: tuple[str, ...] | UnsetType = UNSET
+    """As of `message.delivered`."""
 
 
 class MessageFailed(Talk, frozen=True, kw_only=True):

@@ -8,10 +8,10 @@ import pytest
 from connectors.kit.meta.messaging.sending import INSTAGRAM, MESSENGER
 from connectors.registry import PROVIDERS
 from contracts.connector import Connector
-from contracts.sending import Choice, Media, Outgoing, Rules, Sends
+from contracts.sending import Attached, Choice, Outgoing, Rules, Sends
 
 SENDING = [line.connector for line in PROVIDERS if issubclass(line.connector, Sends)]
-PICTURE = Media("image", "https://example.com/a.jpg")
+PICTURE = Attached("image", "https://example.com/a.jpg")
 
 
 def _outgoing(**fields: Any) -> Outgoing:

@@ -31,6 +31,7 @@ from storage.drain import DrainStore
 from storage.message_id import pack
 from storage.replays import Replays
 from storage.schema import api_keys, connections, consumers, parked, replays
+from storage.sending_schema import sends
 from storage.turns import Park, Turn
 from tests import services
 from tests.gateway.edges import FakeJobs, World
@@ -168,13 +169,19 @@ class Walk:
             "/v1/deliveries/{id}/replay": parked_id,
             "/v1/replays/{id}": Replays(world.rig.database).order(delivery=parked_id).id,
             "/v1/keys/{id}": key.id,
+            "/v1/sends/{id}": send_of(world, connection),
         }
+        BODIES["sendMessage"] = [
+            b'{"connection":"%b","to":{"contact":"7"},"text":"a"}' % connection.encode()
+        ]
 
     def state(self) -> list[Any]:
         """All that belongs to the other tenant, or to none."""
         tables = (api_keys, connect_sessions, connections, consumers, parked, replays, revocations)
         with self._world.rig.database.read() as connection:
-            rows = [row for table in tables for row in connection.execute(sa.select(table))]
+            rows = [
+                row for table in (*tables, sends) for row in connection.execute(sa.select(table))
+            ]
         return sorted((row for row in rows if "zeta" not in row), key=repr)
 
     def calls(self, document: dict[str, Any]) -> Iterator[tuple[str, str, str, bytes]]:
@@ -194,7 +201,17 @@ class Walk:
                         yield operation["operationId"], method.upper(), address + query, body
 
 
-BODIES = {
+def send_of(world: World, connection: str) -> str:
+    """A send of a connection; its id."""
+    values: dict[str, Any] = dict.fromkeys(("key", "request", "sealed"), b"")
+    values |= {"id": "snd_1", "tenant": "acme", "connection": connection, "line": "cnv_1"}
+    values |= dict.fromkeys(("number", "until_ms", "created_at_ms", "changed_at_ms"), 1)
+    with world.rig.database.write() as transaction:
+        transaction.execute(sa.insert(sends).values(values | {"scope": "acme", "state": "sent"}))
+    return "snd_1"
+
+
+BODIES: dict[str, list[bytes]] = {
     "putConsumer": [b'{"tenant":"acme"}'],
     "commitConsumer": [b'{"cursor":"","rewind":true}'],
     "replayDeliveries": [b'{"status":"parked"}', b'{"status":"unrouted"}'],
@@ -213,6 +230,7 @@ async def test_no_tenant_gets_at_anothers_things(world: World) -> None:
     walk = Walk(world)
     document = (await world.client.get("/openapi.json")).json()
     keys = {role: world.headers(role, "zeta") for role in ("crm", "operator", "admin")}
+    keys = {role: key | {"idempotency-key": "1"} for role, key in keys.items()}
     acme = {"tenant": None, "start": "now"}
     reader = world.headers("crm", "acme")
     await world.client.put("/v1/consumers/reader", headers=reader, json=acme)

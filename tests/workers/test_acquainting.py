@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
+from contracts.sending import STEP_MS
 from storage.database import now_ms
 from storage.erasing import Erasing
 from storage.sending_schema import threads
 from tests.rig import Rig, text
 from token_vault import contact_hash
-from workers.acquainting import STEP_MS, open_contact
+from workers.acquainting import open_contact
 
 NOW = datetime.now(UTC)
 

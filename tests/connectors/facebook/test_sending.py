@@ -12,7 +12,7 @@ from connectors.kit.meta.auth import GraphAuth
 from connectors.kit.meta.settings import MetaSettings
 from connectors.kit.transport.transport import Transport
 from contracts.errors import OutcomeUnknown, Retryable, Throttled, WindowClosed
-from contracts.sending import Choice, Media, Outgoing, Sent
+from contracts.sending import Attached, Choice, Outgoing, Sent
 from contracts.tokens import Secret
 from tests.connectors.kit.oauth import form
 
@@ -74,7 +74,7 @@ def test_a_persons_answer_to_a_message_with_quick_replies(
 
 def test_media_goes_by_its_url(client: httpx.Client, httpx_mock: HTTPXMock) -> None:
     httpx_mock.add_response(json=TAKEN)
-    PAGE.send(client, _to_contact(attachments=(Media("image", "https://example.com/a.jpg"),)))
+    PAGE.send(client, _to_contact(attachments=(Attached("image", "https://example.com/a.jpg"),)))
     _, asked = _asked(httpx_mock)
     assert asked["message"] == {
         "metadata": "snd_1",

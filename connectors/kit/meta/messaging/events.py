@@ -7,6 +7,7 @@ happening within the account.
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from connectors.kit.meta.messaging import shapes
@@ -27,6 +28,7 @@ from connectors.kit.shape import (
 from contracts import content
 from contracts.connector import Event
 from contracts.messages import timestamp
+from contracts.sending import send_id
 
 _PAGE_INBOX: Final = {"26390203743090", "263902037430900"}
 """App ids of the Page's own inbox: Meta's reference page and its routing page differ."""
@@ -50,7 +52,8 @@ def echo(on: Occasion, it: shapes.Message) -> Event:
     data = content.MessageSent(
         **on.by_business(user), **_message(on, it), via=via, metadata=metadata
     )
-    return on.event(data, on.key(it.mid), user, media(data.attachments))
+    event = on.event(data, on.key(it.mid), user, media(data.attachments))
+    return msgspec.structs.replace(event, send=send_id(it.metadata))
 
 
 def edited(on: Occasion, it: shapes.Edit) -> Event:

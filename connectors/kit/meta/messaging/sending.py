@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from connectors.kit.transport.refusals import unclear
-from contracts.sending import Media, Outgoing, Rules, Sent, What
+from contracts.sending import Attached, Outgoing, Rules, Sent, What
 
 WINDOW: Final = timedelta(hours=24)
 """After what the contact did last."""
@@ -102,5 +102,5 @@ def _message(it: Outgoing) -> dict[str, Any]:
     return message
 
 
-def _attachment(it: Media) -> dict[str, Any]:
+def _attachment(it: Attached) -> dict[str, Any]:
     return {"type": it.kind, "payload": {"url": it.url}}

@@ -1,0 +1,148 @@
+"""Finds our own sends in what providers tell of messages: echoes, receipts, failures.
+
+A message is ours when the provider brings back the send's id with it, or by its own id, which the
+outbox keeps as a hash. What is told of a send that has no outcome yet is its outcome.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import structlog
+
+from contracts import content
+from contracts.connector import Event
+from contracts.errors import Tampered, UnknownKey
+from contracts.sending import Letter, Sent
+from storage.connections import Connection
+from storage.outbox import Outbox, Send
+from storage.turns import Append, Settled
+from workers.letters import Letters
+from workers.normalizing import Normalizer
+
+log = structlog.get_logger()
+
+VIA: Final = "gateway"
+
+
+class Receipt(NamedTuple):
+    """Such an event, as it was normalised for a connection; `place` is its message's."""
+
+    place: int
+    event: Event
+    received_at_ms: int
+    channel: str
+    connection: Connection
+    late: bool
+
+
+class Matched(NamedTuple):
+    """What a batch says of our sends: messages in place of others (None: the feed has it already,
+    by our own word), and outcomes.
+    """
+
+    instead: dict[int, Append | None]
+    settled: list[Settled]
+
+
+class Matching:
+    """Matches batches of one worker. Safe to share between threads."""
+
+    def __init__(self, outbox: Outbox, letters: Letters, normalizer: Normalizer) -> None:
+        self._outbox, self._letters, self._normalizer = outbox, letters, normalizer
+
+    def match(self, receipts: Sequence[Receipt]) -> Matched:
+        """One look-up for all of `receipts`, which are in order. Raises `Unavailable`."""
+        matched = Matched({}, [])
+        if not receipts:
+            return matched
+        hashes = [self._hashes(receipt) for receipt in receipts]
+        ids = {receipt.event.send for receipt in receipts if receipt.event.send}
+        every = {one for several in hashes for one in several}
+        sends = {send.id: send for send in self._outbox.known(every, ids)}
+        by_hash = {send.message: send.id for send in sends.values() if send.message}
+        for receipt, named in zip(receipts, hashes, strict=True):
+            own = _own(receipt, [by_hash.get(one) for one in named], sends)
+            if own:
+                self._settle(receipt, own, named, sends, matched)
+                by_hash |= dict.fromkeys(named, own[0].id) if len(named) == 1 else {}
+        return matched
+
+    def _hashes(self, receipt: Receipt) -> list[bytes]:
+        said: Any = receipt.event.content
+        ids = [said.message_id] if isinstance(said, content.MessageSent) else said.message_ids
+        return [self._normalizer.sent_hash(receipt.connection, id_) for id_ in ids]
+
+    def _settle(
+        self,
+        receipt: Receipt,
+        own: Sequence[Send],
+        hashes: Sequence[bytes],
+        sends: dict[str, Send],
+        matched: Matched,
+    ) -> None:
+        said = receipt.event.content
+        if isinstance(said, content.MessageSent) and _is_said(own[0], hashes[0]):
+            matched.instead[receipt.place] = None
+            return
+        for send in own:
+            message = hashes[0] if len(hashes) == 1 else None
+            settled = self._outcome(send, said, message)
+            if settled is not None:
+                matched.settled.append(settled)
+                sends[send.id] = send._replace(state=settled.state, message=settled.message)
+        named = _named(said, [send.id for send in own])
+        event = msgspec.structs.replace(receipt.event, content=named)
+        matched.instead[receipt.place] = self._normalizer.append(
+            event,
+            receipt.received_at_ms,
+            receipt.channel,
+            receipt.connection,
+            late=receipt.late,
+        )
+
+    def _outcome(self, send: Send, said: content.Content, message: bytes | None) -> Settled | None:
+        if isinstance(said, content.MessageFailed):
+            code, detail = said.error.code, said.error.detail or said.error.title or ""
+            return Settled(send.id, send.state, "failed", True, message, None, code, detail)
+        if send.state == "sent":
+            return None
+        is_echo = isinstance(said, content.MessageSent)
+        return Settled(send.id, send.state, "sent", is_echo, message, self._sealed(send, said))
+
+    def _sealed(self, send: Send, said: content.Content) -> bytes | None:
+        """The letter with the provider's id of the message, where one is named."""
+        ids = (said.message_id,) if isinstance(said, content.MessageSent) else _ids(said)
+        if len(ids) != 1 or not send.sealed:
+            return None
+        try:
+            letter = self._letters.open(send)
+        except (Tampered, UnknownKey) as error:  # it must not stop the lane
+            log.error("send.unreadable", send=send.id, reason=error.reason)
+            return None
+        return self._letters.seal(send, Letter(letter.outgoing, Sent(ids[0])))
+
+
+def _ids(said: content.Content) -> tuple[str, ...]:
+    if isinstance(said, content.MessageDelivered | content.MessageRead | content.MessageFailed):
+        return said.message_ids
+    return ()
+
+
+def _own(receipt: Receipt, by_hash: Sequence[str | None], sends: dict[str, Send]) -> list[Send]:
+    """Those of this very connection: an account's others hear of the same messages."""
+    ids = dict.fromkeys([*by_hash, receipt.event.send])
+    found = [sends[id_] for id_ in ids if id_ in sends]
+    return [send for send in found if send.connection == receipt.connection.id]
+
+
+def _is_said(send: Send, message: bytes) -> bool:
+    return send.state == "sent" and send.said and send.message == message
+
+
+def _named(said: content.Content, ids: Sequence[str]) -> content.Content:
+    if isinstance(said, content.MessageSent):
+        return msgspec.structs.replace(said, send_id=ids[0], via=VIA)
+    if isinstance(said, content.MessageFailed):
+        return msgspec.structs.replace(said, send_id=ids[0])
+    return msgspec.structs.replace(said, send_ids=tuple(ids))
