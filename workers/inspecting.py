@@ -171,7 +171,7 @@ class Inspector:
         shown: Subscribed | None = None
         refusal = ""
         try:
-            if connection.status == "pending" and isinstance(connector, Registers):
+            if isinstance(connector, Registers) and _is_set_up(connection):
                 connector.register(caller.client, details.account)
                 look.calling()
             if connection.status != "pending":
@@ -191,6 +191,11 @@ class Inspector:
         if seen.detail:
             found.causes[SUBSCRIPTION] = seen.detail
         return found._replace(subscription=seen, gap=_lost(seen, first, good_ms, look.activity))
+
+
+def _is_set_up(connection: Connection) -> bool:
+    """Whether it is being set up: also again, as long as its account does not deliver."""
+    return connection.status == "pending" or SUBSCRIPTION in connection.causes
 
 
 def _seen(

@@ -13,6 +13,8 @@ from tests.browser import complaints, picture, seen
 from tests.e2e.stack import Feed, Json, Run
 from tests.sandbox.stage import wait_until
 
+FORGED = """window.postMessage('{"type":"WA_EMBEDDED_SIGNUP","event":"ERROR"}', "*")"""
+
 
 def link(run: Run) -> str:
     """A link as the CRM gets it."""
@@ -90,6 +92,7 @@ def test_a_number_is_connected_in_a_window_and_receives(
     seen(chromium, "main button", "Continue to Meta").click()
     seen(chromium, "h1", "On to Meta")
     look("before")
+    chromium.execute_script(FORGED)  # from our own origin, which is none of Meta's
     in_the_window(chromium, "cancel")
     seen(chromium, "h1", "You did not allow it")
     seen(chromium, "main button").click()
