@@ -77,7 +77,8 @@ class Settings(msgspec.Struct, frozen=True, rename=lambda field: f"GATEWAY_{fiel
     worker_metrics: str | None = None
     """`host:port` where this worker serves its metrics; none: nowhere."""
     lease_seconds: float = 10.0
-    """How long a killed worker's lanes wait for the next one; longer than any turn may take."""
+    """How long a killed worker's lanes wait for the next one; longer than any turn may take. What
+    comes due by itself waits six times as long, since it calls providers."""
 
     def __post_init__(self) -> None:
         for name in _URLS:

@@ -23,10 +23,13 @@ RECONCILE: Final = "reconcile"
 
 LEASE_S: Final = 60.0
 """How long a taken row is its taker's: longer than any job on it may take, calls included."""
-SUSPECT_S: Final = (120.0, 240.0, 3600.0)
-"""The same for a row whose last holder crashed, by how many did so one after the other: if this one
-crashes as well, nobody takes the row for so long. A crash for which the row is not to blame costs
-little; one that kills each worker kills one an hour in the end."""
+LANE_TIMES: Final = 6
+"""So many times as long as a lane is (`GATEWAY_LEASE_SECONDS`)."""
+SUSPECT_TIMES: Final = (2, 4, 60)
+"""And so many times longer than that, where the last holder of a row crashed, by how many did so
+one after the other: if this one crashes as well, nobody takes the row for so long. A crash for
+which the row is not to blame costs little; one that kills each worker kills one an hour in the
+end."""
 _LONGEST_ERROR: Final = 300
 
 
@@ -125,7 +128,7 @@ class DueRows:
         """Before the job of a row with `crashes`, on disk when it returns: it is begun once more,
         and the row is ours for longer. Returns for how many seconds. Raises `LeaseLost`.
         """
-        lease_s = SUSPECT_S[min(taken.crashes, len(SUSPECT_S)) - 1]
+        lease_s = self.seconds * SUSPECT_TIMES[min(taken.crashes, len(SUSPECT_TIMES)) - 1]
         values = {
             "due_at_ms": self._database.clock_ms() + int(lease_s * 1000),
             "crashes": taken.crashes,

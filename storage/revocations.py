@@ -121,15 +121,16 @@ class Revocations:
             return [(Connection(*row[:-1]), row[-1]) for row in rows]
 
     def decide(
-        self, row: due.Taken, revocation: Revocation, step: Step
+        self, row: due.Taken, revocation: Revocation, step: Step, lease_s: float
     ) -> sharing.Decision | Literal["needed"]:
-        """Whether this revocation ends what `step` is about; the row is held for another call.
+        """Whether this revocation ends what `step` is about; the row is held for another call, of
+        `lease_s` seconds at most.
 
         A consent is `needed` while a subscription is yet to be ended with its tokens, by this
         revocation or another. Raises `LeaseLost`.
         """
         waits = step.step == CONSENT and now_ms() - revocation.created_at_ms < _FIRST_MS
-        until_ms = self._database.clock_ms() + int(due.LEASE_S * 1000)
+        until_ms = self._database.clock_ms() + int(lease_s * 1000)
         with self._database.write() as connection:
             due.renew(connection, row, until_ms)
             if waits and is_needed(connection, step):

@@ -16,7 +16,7 @@ from storage.connections import Connections
 from storage.database import now_ms
 from storage.deliveries import Deliveries
 from storage.drain import DrainStore
-from storage.due import DueRows
+from storage.due import LANE_TIMES, DueRows
 from storage.escrow import EscrowStore
 from storage.gaps import Gaps
 from storage.gates import GateStore, SharedGates
@@ -108,7 +108,7 @@ class Parts:
             settings.public_url,
             lambda provider, kind: ignored.labels(provider, kind).inc(),
         )
-        self.rows = DueRows(self.database)
+        self.rows = DueRows(self.database, seconds=settings.lease_seconds * LANE_TIMES)
         self._activity = ActivityStore(self.database)
         self.hearing = Hearing(
             self._activity.of,

@@ -90,7 +90,7 @@ class Revoker:
         return waiting
 
     def _end(self, row: Taken, revocation: Revocation, connection: Connection, step: Step) -> Step:
-        decision = self._revocations.decide(row, revocation, step)
+        decision = self._revocations.decide(row, revocation, step, self._rows.seconds)
         if decision == "last":
             done = _bounded(revocation, self._ending.end(revocation, connection, step))
             self._revocations.settle(row, step, done)

@@ -24,9 +24,15 @@ class Run:
     """`gateway run --sandbox` on free ports, with everything in a folder of its own."""
 
     def __init__(
-        self, folder: Path, port: int | None = None, sandbox_port: int | None = None
+        self,
+        folder: Path,
+        port: int | None = None,
+        sandbox_port: int | None = None,
+        *,
+        lease_s: int | None = None,
     ) -> None:
-        """Start it; `wait_until_running` before use."""
+        """Start it; `wait_until_running` before use. `lease_s`: `GATEWAY_LEASE_SECONDS`."""
+        self._lease = {"GATEWAY_LEASE_SECONDS": str(lease_s)} if lease_s else {}
         self.data_dir = folder / "var"
         self.port, self.sandbox_port = port or free_port(), sandbox_port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -87,7 +93,7 @@ class Run:
         """The settings of whoever runs the tests do not reach the run: empty counts as absent."""
         prefixes = ("GATEWAY_", "META_", "INSTAGRAM_", "GOOGLE_")
         ours = {name: "" for name in os.environ if name.startswith(prefixes)}
-        return {**ours, "GATEWAY_DATA_DIR": str(self.data_dir)}
+        return {**ours, **self._lease, "GATEWAY_DATA_DIR": str(self.data_dir)}
 
 
 class Feed:

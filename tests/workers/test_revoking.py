@@ -416,4 +416,4 @@ def test_steps_of_a_row_that_is_anothers_by_now_are_refused(stage: Stage) -> Non
     (row,) = DueRows(stage.rig.database).take([REVOKE], 1)
     stale = row._replace(ticket=row.ticket + 1)
     with pytest.raises(LeaseLost):
-        Revocations(stage.rig.database).decide(stale, ordered, Step(*ordered.steps[0]))
+        Revocations(stage.rig.database).decide(stale, ordered, Step(*ordered.steps[0]), 60)
