@@ -16,19 +16,22 @@ from tests.sandbox.stage import wait_until
 FORGED = """window.postMessage('{"type":"WA_EMBEDDED_SIGNUP","event":"ERROR"}', "*")"""
 
 
-def link(run: Run) -> str:
-    """A link as the CRM gets it."""
+def crm(run: Run) -> httpx.Client:
+    """The CRM of the tenant `demo`."""
     key = run.command("keys", "create", "--role", "crm", "--tenant", "demo", "--name", "tests")
+    headers = {"authorization": f"Bearer {key['key']}"}
+    return httpx.Client(base_url=run.url, headers=headers, trust_env=False)
+
+
+def link(core: httpx.Client, run: Run) -> str:
+    """A link as the CRM gets it."""
     asked = {
         "tenant": "demo",
         "provider": "whatsapp",
         "return_url": f"http://localhost:{run.port}/docs?from=crm",
         "business": "Corner Bakery",
     }
-    headers = {"authorization": f"Bearer {key['key']}"}
-    answer = httpx.post(
-        f"{run.url}/v1/connect-sessions", json=asked, headers=headers, trust_env=False
-    )
+    answer = core.post("/v1/connect-sessions", json=asked)
     assert answer.status_code == 201, answer.text
     url: str = answer.json()["url"]
     return url
@@ -52,7 +55,7 @@ def in_the_window(browser: Chrome, choice: str, pictures: Path | None = None) ->
     browser.switch_to.window(page)
 
 
-def at_the_phone(browser: Chrome, run: Run, pictures: Path) -> None:
+def at_the_phone(browser: Chrome, run: Run) -> None:
     """Anna writes to the number, and sends a picture, on the sandbox's page."""
     page = browser.current_window_handle
     browser.switch_to.new_window("tab")
@@ -66,8 +69,27 @@ def at_the_phone(browser: Chrome, run: Run, pictures: Path) -> None:
     seen(browser, "#attach button", "Photo").click()
     seen(browser, "#chat .bubble img")
     seen(browser, "#chat .receipt", "delivered to gateway: 200")
-    picture(browser, pictures / "whatsapp-phone.png")
     browser.switch_to.window(page)
+
+
+def answered(browser: Chrome, core: httpx.Client, said: Json) -> str:
+    """The CRM answers; Anna sees it, and has read it: the send's id."""
+    body = {
+        "connection": said["connection"],
+        "conversation": said["data"]["conversation"]["id"],
+        "text": "Так, ще теплий 🥖",
+        "reply_to": said["data"]["message_id"],
+    }
+    answer = core.post("/v1/messages", json=body, headers={"idempotency-key": said["id"]})
+    assert answer.status_code == 202, answer.text
+    browser.switch_to.window(browser.window_handles[-1])
+    seen(browser, "#chat .row.page .bubble", "Так, ще теплий 🥖")
+    seen(browser, "#chat .row.page .quoted", "Чи є хліб?")
+    seen(browser, "#chat .row.page .receipt[data-ticks=delivered]", "✓✓")
+    seen(browser, "#seen").click()
+    seen(browser, "#chat .row.page .receipt[data-ticks=read]", "read")
+    send_id: str = answer.json()["id"]
+    return send_id
 
 
 def kinds(messages: list[Json]) -> list[str]:
@@ -77,7 +99,7 @@ def kinds(messages: list[Json]) -> list[str]:
 
 
 @pytest.mark.chromium
-def test_a_number_is_connected_in_a_window_and_receives(
+def test_a_number_is_connected_in_a_window_written_to_and_answered(
     run: Run, feed: Feed, chromium: Chrome, tmp_path: Path
 ) -> None:
     pictures = tmp_path / "artifacts"
@@ -86,7 +108,8 @@ def test_a_number_is_connected_in_a_window_and_receives(
         picture(chromium, pictures / f"whatsapp-{name}.png")
         assert complaints(chromium) == [], name
 
-    chromium.get(link(run))
+    core = crm(run)
+    chromium.get(link(core, run))
     seen(chromium, "h1", "Connect WhatsApp to Corner Bakery")
     look("start")
     seen(chromium, "main button", "Continue to Meta").click()
@@ -101,7 +124,7 @@ def test_a_number_is_connected_in_a_window_and_receives(
     look("pick")
     seen(chromium, "form[action$=pick] button").click()
     seen(chromium, "#status", "Ready: it receives.")
-    at_the_phone(chromium, run, pictures)
+    at_the_phone(chromium, run)
     seen(chromium, "#status .arrived", "A message has arrived")
     look("arrived")
     found = feed.until(lambda all_: "attachment.updated" in kinds(all_))
@@ -117,6 +140,13 @@ def test_a_number_is_connected_in_a_window_and_receives(
     stored = updated["data"]["attachment"]
     assert (stored["id"], stored["stored"]) == (attachment["id"], True)
     assert (stored["kind"], stored["mime_type"]) == ("image", "image/jpeg")
+    send = answered(chromium, core, said)
+    look("phone")
+    told = feed.until(lambda all_: "message.read" in kinds(all_))
+    assert kinds(told) == ["message.sent", "message.delivered", "message.read"]
+    assert told[0]["data"]["send_id"] == send
+    assert all(receipt["data"]["send_ids"] == [send] for receipt in told[1:])
+    core.close()
 
 
 def test_a_system_users_token_by_hand_is_enough(run: Run) -> None:
