@@ -26,7 +26,7 @@ from storage.database import now_ms
 from storage.drain import DrainStore
 from storage.due import DueRows, Taken
 from storage.outbox import SEND, Becomes, Outbox, Overtaken, Send
-from storage.turns import Append, Turn
+from storage.turns import TAKING, Append, Turn
 from workers.calling import Accounts
 from workers.letters import Letters
 from workers.metrics import Metrics
@@ -176,7 +176,7 @@ class Sender:
         word was quicker with is left as it is.
         """
         try:
-            turn = Turn(first=becomes.commit, appends=appends)
+            turn = Turn(first=becomes.commit, appends=appends, statuses=TAKING)
             until_stored(self._rows.seconds / 4)(self._store.write, turn)
         except Overtaken:
             log.info("send.settled_already", send=becomes.send.id)
@@ -217,7 +217,7 @@ class Settler:
             return
         appends = () if send.said else self._told(send)
         becomes = Becomes(row, send, send.state, send.reason, send.code, send.detail, said=True)
-        self._store.write(Turn(first=becomes.commit, appends=appends))
+        self._store.write(Turn(first=becomes.commit, appends=appends, statuses=TAKING))
         self._rows.remove(row)
 
     def _told(self, send: Send) -> tuple[Append, ...]:

@@ -191,6 +191,21 @@ def test_a_paused_connection_sends_when_it_goes_on_and_a_revoked_one_never(stage
     assert stage.box.taken == []
 
 
+def test_what_was_under_way_when_it_was_paused_is_said(stage: Stage) -> None:
+    """It is no item that comes in: whoever sent it learns what became of it."""
+    send = stage.post("Hello")
+
+    def slow(outgoing: Outgoing) -> Sent:
+        Connections(stage.rig.database).set_status(stage.page.id, "paused", "")
+        return Sent(mid(outgoing))
+
+    stage.box.answers = [slow]
+    stage.work()
+    assert stage.state(send) == ("sent", "")
+    (said,) = stage.said()
+    assert said.data.send_id == send.id
+
+
 def test_receipts_name_our_sends(stage: Stage) -> None:
     send = stage.post("Hello")
     stage.work()
