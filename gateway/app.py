@@ -23,6 +23,7 @@ from gateway.facts import FactFinder
 from gateway.forever import forever
 from gateway.health import Health, Remembered
 from gateway.keys import KeyCalls
+from gateway.media.composition import Media
 from gateway.messages import Messages
 from gateway.operations import Operation, Table
 from gateway.pages import Pages
@@ -72,7 +73,12 @@ class Edge(Starlette):
         self.parts = parts
         self.connect = Connect(parts)
         self.listening = Listening(parts, self.connect.client)
-        operations = [*_operations(parts), *self.connect.operations()]
+        self.media = Media(parts)
+        operations = [
+            *_operations(parts),
+            *self.media.calls.operations(),
+            *self.connect.operations(),
+        ]
         table = Table(operations, parts.auth, parts.metrics)
         pages = Pages(table.operations, parts.settings.public_url)
         super().__init__(
@@ -81,6 +87,7 @@ class Edge(Starlette):
                 *pages.routes(),
                 *self.connect.routes(),
                 *self.listening.routes(),
+                *self.media.calls.routes(),
             ],
             lifespan=_lifespan,
             exception_handlers={
@@ -167,4 +174,5 @@ async def _lifespan(edge: Edge) -> AsyncIterator[None]:
             await asyncio.to_thread(parts.nudges.stop)
             await asyncio.to_thread(edge.listening.close)
             await asyncio.to_thread(edge.connect.close)
+            await asyncio.to_thread(edge.media.close)
             await asyncio.to_thread(parts.close)

@@ -17,6 +17,7 @@ _LINE: Final = 90
 """Characters of code that fit the page's width."""
 
 Schema = dict[str, Any]
+_PLAIN: Final[dict[Any, str]] = {str: "text", bytes: "the file", None: "nothing"}
 
 _INTRODUCTION = """
 <h1>CleverBox Gateway</h1>
@@ -98,6 +99,8 @@ def _parameters(operation: Operation) -> str:
         (p["name"], _kind(p["schema"]), _more(p["schema"], p.get("description", "")))
         for p in openapi.parameters(operation)
     ]
+    if operation.takes_bytes:
+        rows.append(("body", "the file", ""))
     if operation.body is not Nothing:
         rows.append(("body", _kind(openapi.reference(operation.body)), ""))
     return _table(("Parameter", "Type", ""), rows) if rows else ""
@@ -105,7 +108,7 @@ def _parameters(operation: Operation) -> str:
 
 def _answers(operation: Operation) -> str:
     rows = [
-        (str(status), "text" if kind is str else _kind(openapi.reference(kind)))
+        (str(status), _PLAIN[kind] if kind in _PLAIN else _kind(openapi.reference(kind)))
         for status, kind in operation.answers.items()
     ]
     problems = (

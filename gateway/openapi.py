@@ -13,8 +13,11 @@ from gateway.problems import MEDIA_TYPE, Problem, meaning_of
 
 Schema = dict[str, Any]
 
+_PLAIN: Final = (str, bytes, None)
+"""Answers that are no JSON."""
 _REF: Final = "#/components/schemas/{name}"
 _KEY: Final = "key"
+_ANY: Final = "*/*"
 
 
 def document(operations: Sequence[Operation], public_url: str) -> Schema:
@@ -46,7 +49,7 @@ def components(operations: Iterable[Operation]) -> dict[str, Schema]:
     """Name → JSON Schema of every body, and of the problem."""
     kinds: list[Any] = [Problem]
     for operation in operations:
-        kinds += [kind for kind in operation.answers.values() if kind is not str]
+        kinds += [kind for kind in operation.answers.values() if kind not in _PLAIN]
         if operation.body is not Nothing:
             kinds.append(operation.body)
     _, found = msgspec.json.schema_components(list(dict.fromkeys(kinds)), ref_template=_REF)
@@ -87,6 +90,8 @@ def described(operation: Operation) -> Schema:
     }
     if text := _text(operation):
         call["description"] = text
+    if operation.takes_bytes:
+        call["requestBody"] = {"required": True, "content": {_ANY: {}}}
     if operation.body is not Nothing:
         required = any(field.required for field in msgspec.structs.fields(operation.body))
         content = {"application/json": {"schema": reference(operation.body)}}
@@ -107,18 +112,23 @@ def _responses(operation: Operation) -> Schema:
         content = {MEDIA_TYPE: {"schema": reference(Problem)}}
         responses[str(status)] = {"description": "; ".join(titles), "content": content}
     for status, kind in operation.answers.items():
-        responses[str(status)] = {"description": _first_line(kind), "content": _content(kind)}
+        responses[str(status)] = {"description": _first_line(kind), **_content(kind)}
     return dict(sorted(responses.items()))
 
 
 def _content(kind: Any) -> Schema:
+    if kind is None:
+        return {}
+    if kind is bytes:
+        return {"content": {_ANY: {}}}
     if kind is str:
-        return {"text/plain": {"schema": {"type": "string"}}}
-    return {"application/json": {"schema": reference(kind)}}
+        return {"content": {"text/plain": {"schema": {"type": "string"}}}}
+    return {"content": {"application/json": {"schema": reference(kind)}}}
 
 
 def _first_line(kind: Any) -> str:
-    return "Text" if kind is str else str(kind.__doc__).partition("\n")[0]
+    named = {str: "Text", bytes: "The file", None: "Nothing else"}
+    return named[kind] if kind in _PLAIN else str(kind.__doc__).partition("\n")[0]
 
 
 def reference(kind: type[msgspec.Struct]) -> Schema:

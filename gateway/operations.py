@@ -73,8 +73,10 @@ class Operation:
     path_parts: type[msgspec.Struct] = Nothing
     headers: type[msgspec.Struct] = Nothing
     body: type[msgspec.Struct] = Nothing
+    takes_bytes: bool = False
+    """The body is a file, which the endpoint reads itself."""
     answers: Mapping[int, Any] = field(default_factory=dict)
-    """Status → the type of the JSON body, None without one."""
+    """Status → the type of the JSON body, `bytes` for a file, None without one."""
     example: str = ""
     """For the documentation: path and query of a call."""
     example_body: str = ""
@@ -140,7 +142,7 @@ class Table:
         path = parse_path(operation.path_parts, request.path_params)
         headers = parse_headers(operation.headers, request.headers)
         body: msgspec.Struct = Nothing()
-        if operation.method in ("POST", "PUT"):
+        if operation.method in ("POST", "PUT") and not operation.takes_bytes:
             body = parse_body(operation.body, await _read(request))
         return await operation.endpoint(Call(request, key, query, path, body, headers))
 

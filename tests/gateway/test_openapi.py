@@ -22,22 +22,25 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from connectors.registry import build
 from contracts.connector import Item
+from contracts.content import Attachment
 from gateway.app import Edge
 from gateway.parts import Parts
 from storage.api_keys import ApiKeys
 from storage.connecting_schema import connect_sessions, revocations
 from storage.cursors import BEGINNING
 from storage.drain import DrainStore
+from storage.media import MediaRows
+from storage.media_schema import media
 from storage.message_id import pack
 from storage.replays import Replays
 from storage.schema import api_keys, connections, consumers, parked, replays
 from storage.sending_schema import sends
-from storage.turns import Park, Turn
+from storage.turns import NewMedia, Park, Turn
 from tests import services
 from tests.gateway.edges import FakeJobs, World
 from tests.gateway.test_messages import Log
 from tests.rig import ENVIRON, Rig
-from token_vault import Purpose, open_vault
+from token_vault import MediaDetails, Purpose, open_vault, seal_media
 
 
 class DoneAtOnce(FakeJobs):
@@ -94,6 +97,16 @@ def listening(edge: Edge) -> Iterator[str]:
         edge.let_go()
         server.should_exit = True
         thread.join(20)
+
+
+def attached(rig: Rig, tenant: str) -> str:
+    """An attachment of a tenant that waits to be fetched; its id."""
+    keys = rig.vault.tenant(tenant)
+    attachment = Attachment(id=f"att_{tenant}", kind="image")
+    sealed = seal_media(keys, "med_1", MediaDetails(attachment=attachment))
+    new = NewMedia("med_1", attachment.id, tenant, sealed)
+    MediaRows(rig.database).begin_upload(new, 1 << 50)
+    return attachment.id
 
 
 def park(rig: Rig, tenant: str, connection: str) -> str:
@@ -159,6 +172,7 @@ class Walk:
             "/v1/consumers/{name}": "reader",
             "/v1/consumers/{name}/messages": "reader",
             "/v1/consumers/{name}/commit": "reader",
+            "/v1/attachments/{id}": attached(world.rig, "acme"),
             "/v1/connections/{id}": connection,
             "/v1/connections/{id}/resync": connection,
             "/v1/connections/{id}/revocation": connection,
@@ -177,7 +191,16 @@ class Walk:
 
     def state(self) -> list[Any]:
         """All that belongs to the other tenant, or to none."""
-        tables = (api_keys, connect_sessions, connections, consumers, parked, replays, revocations)
+        tables = (
+            api_keys,
+            connect_sessions,
+            connections,
+            consumers,
+            media,
+            parked,
+            replays,
+            revocations,
+        )
         with self._world.rig.database.read() as connection:
             rows = [
                 row for table in (*tables, sends) for row in connection.execute(sa.select(table))
@@ -212,6 +235,7 @@ def send_of(world: World, connection: str) -> str:
 
 
 BODIES: dict[str, list[bytes]] = {
+    "createAttachment": [b"words"],
     "putConsumer": [b'{"tenant":"acme"}'],
     "commitConsumer": [b'{"cursor":"","rewind":true}'],
     "replayDeliveries": [b'{"status":"parked"}', b'{"status":"unrouted"}'],
