@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 import structlog
+from msgspec import UNSET
 
 from contracts import content
 from contracts.connector import Event
@@ -38,7 +39,7 @@ class Receipt(NamedTuple):
 
 class Matched(NamedTuple):
     """What a batch says of our sends: messages in place of others (None: the feed has it already,
-    by our own word), and outcomes.
+    by our own word, or will), and outcomes.
     """
 
     instead: dict[int, Append | None]
@@ -62,6 +63,8 @@ class Matching:
         sends = {send.id: send for send in self._outbox.known(every, ids)}
         by_hash = {send.message: send.id for send in sends.values() if send.message}
         for receipt, named in zip(receipts, hashes, strict=True):
+            if _is_wordless(receipt.event):
+                matched.instead[receipt.place] = None
             own = _own(receipt, [by_hash.get(one) for one in named], sends)
             if own:
                 self._settle(receipt, own, named, sends, matched)
@@ -87,10 +90,12 @@ class Matching:
             return
         for send in own:
             message = hashes[0] if len(hashes) == 1 else None
-            settled = self._outcome(send, said, message)
+            settled = self._outcome(send, receipt.event, message)
             if settled is not None:
                 matched.settled.append(settled)
                 sends[send.id] = send._replace(state=settled.state, message=settled.message)
+        if _is_wordless(receipt.event):
+            return
         named = _named(said, [send.id for send in own])
         event = msgspec.structs.replace(receipt.event, content=named)
         matched.instead[receipt.place] = self._normalizer.append(
@@ -101,13 +106,14 @@ class Matching:
             late=receipt.late,
         )
 
-    def _outcome(self, send: Send, said: content.Content, message: bytes | None) -> Settled | None:
+    def _outcome(self, send: Send, event: Event, message: bytes | None) -> Settled | None:
+        said = event.content
         if isinstance(said, content.MessageFailed):
             code, detail = said.error.code, said.error.detail or said.error.title or ""
             return Settled(send.id, send.state, "failed", True, message, None, code, detail)
         if send.state == "sent":
             return None
-        is_echo = isinstance(said, content.MessageSent)
+        is_echo = isinstance(said, content.MessageSent) and not _is_wordless(event)
         return Settled(send.id, send.state, "sent", is_echo, message, self._sealed(send, said))
 
     def _sealed(self, send: Send, said: content.Content) -> bytes | None:
@@ -138,6 +144,16 @@ def _own(receipt: Receipt, by_hash: Sequence[str | None], sends: dict[str, Send]
 
 def _is_said(send: Send, message: bytes) -> bool:
     return send.state == "sent" and send.said and send.message == message
+
+
+def _is_wordless(event: Event) -> bool:
+    """Whether it says that the provider took a send, without repeating it. It settles the send,
+    whose words we have; in the feed it would be an empty message.
+    """
+    said = event.content
+    if event.send is None or not isinstance(said, content.MessageSent):
+        return False
+    return said.text is None and not said.attachments and said.unsupported is UNSET
 
 
 def _named(said: content.Content, ids: Sequence[str]) -> content.Content:

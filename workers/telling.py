@@ -64,7 +64,7 @@ class Telling:
         it, sent = letter.outgoing, letter.sent
         if sent is None:
             return ()
-        contact = it.to if it.what == "message" else sent.contact
+        contact = sent.contact or (it.to if it.what == "message" else None)
         said = content.MessageSent(
             **self._ends(connection, it, contact),
             message_id=sent.message_id,

@@ -1,0 +1,80 @@
+"""The table of outcomes for WhatsApp, from real calls to the sandbox's Cloud API."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.send_shapes import AddressBody
+from tests.sandbox.whatsapp import ANNA
+from tests.workers.whatsapp import Line, line
+
+
+@pytest.fixture
+def number(database_url: str, tmp_path: Path) -> Iterator[Line]:
+    with line(database_url, tmp_path / "var") as connected:
+        connected.write()
+        yield connected
+
+
+def test_what_is_taken_is_said_once_and_its_receipts_name_the_send(number: Line) -> None:
+    send = number.post("Yes, until six")
+    number.work()
+    number.hear(2)  # sent, delivered
+    number.business.happen("read", ANNA)
+    number.hear(1)
+    assert number.state(send) == ("sent", "")
+    sent, delivered, read = number.said("sent", "delivered", "read")
+    assert (sent.data.text, sent.data.send_id, sent.data.via) == (
+        "Yes, until six",
+        send.id,
+        "gateway",
+    )
+    for receipt in (delivered, read):
+        assert receipt.data.message_ids == (sent.data.message_id,)
+        assert receipt.data.send_ids == (send.id,)
+        assert receipt.subject == sent.subject == number.rig.messages()[0].subject
+
+
+@pytest.mark.parametrize("status", ["sent", "delivered"])
+def test_a_lost_answer_is_settled_by_any_status_and_never_sent_again(
+    number: Line, status: str
+) -> None:
+    number.connector.lost = 1
+    send = number.post("Yes, until six")
+    number.work()
+    assert number.outbox.get(send.id).state == "unknown"
+    number.hear(2, only=f'"status":"{status}"')
+    number.work()
+    assert number.state(send) == ("sent", "")
+    (sent,) = number.said("sent")
+    assert (sent.data.text, sent.data.send_id) == ("Yes, until six", send.id)
+    assert len(number.business.bubbles()) == 2
+    assert number.said("failed") == []
+
+
+def test_what_meta_took_and_could_not_deliver_has_failed(number: Line) -> None:
+    number.business.login.control("whatsapp/sends", kind="fail", code=131026)
+    send = number.post("Hello?")
+    number.work()
+    number.hear(1)
+    assert number.state(send) == ("failed", "131026")
+    (failed,) = number.said("failed")
+    assert (failed.data.send_id, failed.data.error.code) == (send.id, "131026")
+
+
+def test_what_meta_refuses_has_failed_at_once(number: Line) -> None:
+    number.business.login.control("whatsapp/sends", kind="refuse", code=131047)
+    send = number.post("Hello?")
+    number.work()
+    assert number.state(send) == ("failed", "131047")
+    assert number.outbox.get(send.id).reason == "window-closed"
+
+
+def test_a_number_that_never_wrote_may_be_written_to(number: Line) -> None:
+    send = number.post("Hello", to=AddressBody(contact=f"+{ANNA}"))
+    number.work()
+    number.hear(2)
+    assert number.state(send) == ("sent", "")
+    (sent,) = number.said("sent")
+    assert sent.data.to[0].address == f"+{ANNA}"
