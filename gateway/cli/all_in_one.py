@@ -14,6 +14,7 @@ import typer
 
 from contracts.errors import Conflict, Misconfigured
 from contracts.settings import Settings, environment, load
+from gateway.cli.beside import told
 from gateway.cli.database import set_up
 from gateway.cli.demo import Demo
 from gateway.cli.output import note
@@ -32,7 +33,8 @@ def run_all(host: str, port: int, *, with_sandbox: bool, sandbox_port: int | Non
 
     Without `sandbox_port` the sandbox takes its usual port, or a free one.
     """
-    environ = {name: value for name, value in environment().items() if value}
+    given = {name: value for name, value in environment().items() if value}
+    environ = dict(given)
     environ.setdefault("GATEWAY_PUBLIC_URL", f"http://localhost:{port}")
     data_dir = make_data_dir(load(Settings, environ).data_dir)
     note(f"Starting, with everything under {data_dir}/")
@@ -54,7 +56,10 @@ def run_all(host: str, port: int, *, with_sandbox: bool, sandbox_port: int | Non
             welcome += demo.first_steps(_url("localhost", port), key)
         listening = [(near, port), *([(_LOOPBACK, demo.port)] if demo else [])]
         supervisor = Supervisor(programs, _printer())
-        supervisor.run(lambda: all(_answers(*it) for it in listening), lambda: typer.echo(welcome))
+        with told(data_dir, given, environ):
+            supervisor.run(
+                lambda: all(_answers(*it) for it in listening), lambda: typer.echo(welcome)
+            )
     note("Stopped.")
 
 

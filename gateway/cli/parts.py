@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from contracts.errors import Misconfigured
 from contracts.settings import Settings, environment, load
+from gateway.cli.beside import known
 
 if TYPE_CHECKING:
     from gateway.connecting import Connecting
@@ -92,8 +93,10 @@ class Parts:
 
 @contextmanager
 def parts(environ: Mapping[str, str] | None = None) -> Iterator[Parts]:
-    """The parts of the settings in `environ` (default: the environment over `.env`)."""
-    built = Parts(environment() if environ is None else environ)
+    """The parts of the settings in `environ` (default: the environment over `.env`, over what a run
+    beside has made up).
+    """
+    built = Parts(known(environment()) if environ is None else environ)
     try:
         yield built
     finally:

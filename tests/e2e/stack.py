@@ -13,7 +13,6 @@ from typing import Any, Self
 
 import httpx
 
-from gateway.cli.demo import Demo
 from tests.processes import Process, free_port
 from tests.sandbox.stage import PAGE, Phone
 
@@ -56,11 +55,10 @@ class Run:
         )
 
     def command(self, *arguments: str, stdin: str = "") -> Any:
-        """What a `gateway` command with `--json` over the same data and settings prints."""
-        demo = Demo(self.data_dir, self.url, self.sandbox_port)
+        """What a `gateway` command with `--json` prints in a second terminal."""
         done = subprocess.run(
             [sys.executable, "-m", "gateway", *arguments, "--json"],
-            env=demo.environ({**os.environ, **self._environ()}),
+            env={**os.environ, **self._environ()},
             cwd=self._folder,
             input=stdin.encode(),
             capture_output=True,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gateway.cli.demo import SECRETS
 from scripts.dockerfile import ignored, read_dockerfile, read_ignore
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +68,14 @@ def test_compose_starts_every_process_of_production() -> None:
     started = {service["command"][0] for service in services.values() if "command" in service}
     assert started >= COMMANDS
     assert services["sandbox"]["profiles"] == ["sandbox"]
+
+
+def test_composes_sandbox_signs_with_the_secrets_that_the_gateway_knows() -> None:
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    edge, sandbox = (services[name]["environment"] for name in ("edge", "sandbox"))
+    assert sandbox.items() <= edge.items()
+    for secret in SECRETS:
+        assert secret in sandbox or f"{secret}_FILE" in sandbox
 
 
 @pytest.mark.debootstrap
