@@ -100,8 +100,8 @@ class Refreshed(msgspec.Struct, frozen=True):
 
 
 class Login(ABC):
-    """One way to consent (`meta`, `instagram`, `google`); it may carry accounts of several
-    connectors.
+    """One way to consent (`meta`, `whatsapp`, `instagram`, `google`); it may carry accounts of
+    several connectors.
     """
 
     name: ClassVar[str]

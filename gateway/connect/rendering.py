@@ -1,5 +1,6 @@
 """Renders the connect pages: templates with everything escaped, no script or style within."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -20,17 +21,21 @@ _RULES: Final = (
 )
 
 
-def rules_for(window: Window) -> str:
-    """The policy of the one page that runs a script of a provider's: that script, and windows and
-    frames of its origins.
+_USUAL: Final = {"content-security-policy": _RULES}
+
+
+def policies_for(window: Window) -> dict[str, str]:
+    """Of the one page that runs a script of a provider's: that script, and windows and frames of
+    its origins. The provider wants to see which site it is, and is told our origin alone.
     """
     parts = urlsplit(window.script)
     script, origins = f"{parts.scheme}://{parts.netloc}", " ".join(window.origins)
-    return (
+    rules = (
         f"default-src 'none'; style-src 'self'; script-src 'self' {script}; "
         f"connect-src {origins}; frame-src {origins}; img-src {origins}; "
         "base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
     )
+    return {"content-security-policy": rules, "referrer-policy": "strict-origin"}
 
 
 SAFE: Final = {
@@ -65,14 +70,20 @@ class Renderer:
     """Loads the templates when the first page is asked for."""
 
     def page(
-        self, template: str, texts: Texts, *, status: int = 200, rules: str = _RULES, **values: Any
+        self,
+        template: str,
+        texts: Texts,
+        *,
+        status: int = 200,
+        policies: Mapping[str, str] = _USUAL,
+        **values: Any,
     ) -> Response:
-        """The page of a template, filled in; `rules`: its content security policy."""
+        """The page of a template, filled in; `policies`: headers of its own."""
         languages = {name: catalog(name)["page.language"] for name in LANGUAGES}
         html = self._templates.get_template(f"{template}.html").render(
             t=texts, languages=languages, assets=ASSETS, **values
         )
-        headers = {**SAFE, "content-security-policy": rules, "content-language": texts.language}
+        headers = {**SAFE, **policies, "content-language": texts.language}
         return HTMLResponse(html, status, headers)
 
     @cached_property

@@ -15,7 +15,7 @@ from contracts.settings import Settings
 from contracts.tokens import Secret
 from gateway.connect.browsers import Browser
 from gateway.connect.journey import Dialog, Journey
-from gateway.connect.rendering import Renderer, Texts, rules_for
+from gateway.connect.rendering import Renderer, Texts, policies_for
 from gateway.connect.texts import of_provider
 from gateway.connecting import Connecting
 from gateway.shapes import time_of
@@ -115,7 +115,7 @@ class Views:
         return self._renderer.page(
             "window",
             self.texts(session, language),
-            rules=rules_for(window),
+            policies=policies_for(window),
             window=window,
             state=state.reveal(),
             action=f"/oauth/{session.login}/callback",

@@ -12,6 +12,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 from tests.browser import complaints, picture, seen
 from tests.e2e.stack import Feed, Json, Run
 from tests.sandbox.stage import wait_until
+from tests.sandbox.whatsapp import WABA
 
 FORGED = """window.postMessage('{"type":"WA_EMBEDDED_SIGNUP","event":"ERROR"}', "*")"""
 
@@ -92,6 +93,12 @@ def answered(browser: Chrome, core: httpx.Client, said: Json) -> str:
     return send_id
 
 
+def is_subscribed(run: Run, waba: str) -> bool:
+    """Whether WhatsApp delivers what comes for a WABA's numbers."""
+    state = httpx.get(f"{run.sandbox_url}/api/state", trust_env=False).json()
+    return any(one["subscribed"] for one in state["whatsapp"]["wabas"] if one["id"] == waba)
+
+
 def kinds(messages: list[Json]) -> list[str]:
     """Types of WhatsApp's, without what all have in common."""
     its = [one for one in messages if one["provider"] == "whatsapp"]
@@ -147,6 +154,9 @@ def test_a_number_is_connected_in_a_window_written_to_and_answered(
     assert told[0]["data"]["send_id"] == send
     assert all(receipt["data"]["send_ids"] == [send] for receipt in told[1:])
     core.close()
+    assert is_subscribed(run, WABA)
+    run.command("connections", "revoke", said["connection"])
+    wait_until(lambda: not is_subscribed(run, WABA), 20)
 
 
 def test_a_system_users_token_by_hand_is_enough(run: Run) -> None:
@@ -158,9 +168,4 @@ def test_a_system_users_token_by_hand_is_enough(run: Run) -> None:
         token = http.post("whatsapp/tokens", json={"wabas": ["900"]}).json()["access_token"]
         named = ("--tenant", "by-hand", "--provider", "whatsapp", "--account", "901")
         run.command("connections", "add", *named, "--parent", "900", "--token-stdin", stdin=token)
-
-        def subscribed() -> bool:
-            every = http.get("state").json()["whatsapp"]["wabas"]
-            return any(one["subscribed"] for one in every if one["id"] == "900")
-
-        wait_until(subscribed, 20)
+    wait_until(lambda: is_subscribed(run, "900"), 20)

@@ -47,6 +47,7 @@ async def test_its_page_alone_may_load_the_script_of_the_provider(stage: Stage) 
     person = stage.person()
     await person.open(await stage.link())
     assert person.page.headers["content-security-policy"] == USUAL
+    assert person.page.headers["referrer-policy"] == "no-referrer"
     await person.press("/ask")
     rules = person.page.headers["content-security-policy"]
     assert rules == (
@@ -55,6 +56,7 @@ async def test_its_page_alone_may_load_the_script_of_the_provider(stage: Stage) 
         f"connect-src {FB} {WEB}; frame-src {FB} {WEB}; img-src {FB} {WEB}; "
         "base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
     )
+    assert person.page.headers["referrer-policy"] == "strict-origin"
     scripts = re.findall(r"<script(.*?)>(.*?)</script>", person.page.text, re.DOTALL)
     assert scripts == [(' src="/connect/assets/signup.js" defer', "")]
     told = dict(re.findall(r'data-([a-z]+)="(.*?)"', person.page.text))
