@@ -14,6 +14,7 @@ from tests.e2e.stack import Feed, Json, Run
 from tests.sandbox.stage import wait_until
 from tests.sandbox.whatsapp import WABA
 
+PHOTO = Path(__file__).parents[2] / "sandbox" / "static" / "media" / "photo.jpg"
 FORGED = """window.postMessage('{"type":"WA_EMBEDDED_SIGNUP","event":"ERROR"}', "*")"""
 
 
@@ -147,6 +148,9 @@ def test_a_number_is_connected_in_a_window_written_to_and_answered(
     stored = updated["data"]["attachment"]
     assert (stored["id"], stored["stored"]) == (attachment["id"], True)
     assert (stored["kind"], stored["mime_type"]) == ("image", "image/jpeg")
+    served = core.get(f"/v1/attachments/{stored['id']}")
+    assert (served.status_code, served.headers["content-type"]) == (200, "image/jpeg")
+    assert served.content == PHOTO.read_bytes()
     send = answered(chromium, core, said)
     look("phone")
     told = feed.until(lambda all_: "message.read" in kinds(all_))
