@@ -117,6 +117,8 @@ def build(settings: Settings, retry_pauses_s: Sequence[float] = RETRY_PAUSES_S) 
     accounts = {one.user_id: one.name for one in logins.instagram.all.values()}
     reach = Reach(logins.facebook, logins.instagram)
     messenger = Messenger(settings.pages, accounts, postman, reach.why_silent)
+    logins.facebook.contact_name = messenger.contact_name
+    logins.instagram.contact_name = messenger.contact_name
     changes = Changes(logins.facebook, logins.instagram, postman, reach.why_silent)
     api = Api(messenger, postman, handshake, logins.facebook)
 

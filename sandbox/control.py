@@ -149,8 +149,8 @@ class Control:
         return {"expired": of_facebook + others}
 
     async def switches(self, _request: Request, fields: Fields) -> JsonObject:
-        """POST `{require_proof?, instagram_flat?, google_testing?, google_rotates?, signup_lies?}`,
-        booleans.
+        """POST `{require_proof?, instagram_flat?, google_testing?, google_rotates?, signup_lies?,
+        profiles_hidden?}`, booleans.
         """
         logins = self._logins
         if fields.has("require_proof"):
@@ -161,6 +161,9 @@ class Control:
             logins.google.testing = fields.flag("google_testing")
         if fields.has("google_rotates"):
             logins.google.rotates = fields.flag("google_rotates")
+        if fields.has("profiles_hidden"):
+            hidden = fields.flag("profiles_hidden")
+            logins.facebook.profiles_hidden = logins.instagram.profiles_hidden = hidden
         if fields.has("signup_lies"):
             logins.signup.lies = fields.flag("signup_lies")
         fields.finish()
@@ -251,6 +254,7 @@ class Control:
     def _switches(self) -> JsonObject:
         return {
             "require_proof": self._logins.facebook.require_proof,
+            "profiles_hidden": self._logins.facebook.profiles_hidden,
             "instagram_flat": self._logins.instagram.flat,
             "google_testing": self._logins.google.testing,
             "google_rotates": self._logins.google.rotates,

@@ -57,6 +57,12 @@ class Messenger:
         page = self.page(page_id)
         return page.contact(digits(psid, "psid"))
 
+    def contact_name(self, page_id: str, psid: str) -> str | None:
+        """Return the name of a contact who is there."""
+        page = self.pages.get(page_id)
+        contact = None if page is None else page.contacts.get(psid)
+        return None if contact is None else contact.name
+
     def add_page(self, page_id: str, name: str) -> Page:
         """Add a Page with the usual people, or rename one that is there."""
         if page_id in self.pages:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from contracts.causes import PAUSED
 from contracts.errors import Overtaken
-from storage import drain_sql, lookups, undrained
+from storage import drain_sql, lookups, profiles, undrained
 from storage.database import Database, now_ms, one_trip
 from storage.leases import LANE, Lease, check_fences, move_marks
 from storage.media import arrive
@@ -34,6 +34,7 @@ from storage.turns import (
     RECEIVING,
     TAKING,
     Append,
+    Asked,
     Deferred,
     NewMedia,
     PutOff,
@@ -135,6 +136,10 @@ class DrainStore:
             settle(connection, turn.settled)
             if wanted.threads:
                 self._sql.put_threads(connection, wanted.threads)
+            if asks := [row.id for row in wanted.threads if row.ask]:
+                profiles.ask(connection, asks)
+            if wanted.asked:
+                profiles.put(connection, wanted.asked)
             fresh = self._fresh(connection, wanted.appends)
             if turn.media:
                 _arrive(connection, turn.media, fresh)
@@ -148,9 +153,10 @@ class DrainStore:
         """Without what was revoked or erased since it was computed; holds both off until the
         commit, and pausing and resuming too. Raises `LeaseLost`.
         """
-        awaited = [row.append for row in turn.lookups]
-        ids = sorted({x.connection for rows in (turn.appends, turn.parks, awaited) for x in rows})
-        whom = sorted({(a.tenant, a.contact) for a in turn.appends if a.contact is not None})
+        about: list[Append | Asked] = [*turn.appends, *(row.append for row in turn.lookups)]
+        about += turn.asked
+        ids = sorted({row.connection for row in (*about, *turn.parks)})
+        whom = sorted({(row.tenant, row.contact) for row in about if row.contact is not None})
         with one_trip(connection):
             if turn.leases:
                 moved = move_marks(connection, turn.leases, turn.marks, release=turn.release)
@@ -253,7 +259,7 @@ def _still_wanted(
     live = {id_ for id_, status in statuses.items() if status in turn.statuses}
     keeps = {id_ for id_, status in statuses.items() if status in TAKING}
 
-    def wanted(row: Append | Thread) -> bool:
+    def wanted(row: Append | Thread | Asked) -> bool:
         if row.connection not in live:
             return False
         return not erased or row.at_ms > erased.get((row.tenant, row.contact or b""), -1 << 62)
@@ -263,6 +269,7 @@ def _still_wanted(
         appends=[row for row in turn.appends if wanted(row)],
         parks=[row for row in turn.parks if row.connection in keeps],
         lookups=[row for row in turn.lookups if wanted(row.append)],
+        asked=[row for row in turn.asked if wanted(row)],
         threads=[threads[id_] for id_ in sorted(threads)],
     )
 

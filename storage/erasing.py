@@ -16,6 +16,7 @@ from storage.lookups import lookups
 from storage.media import MediaRows
 from storage.media import end as end_media
 from storage.media_schema import media
+from storage.profiles import profiles
 from storage.schema import connections, erased_contacts, grants, messages, parked
 from storage.sending_schema import sends, threads
 
@@ -103,10 +104,10 @@ class Erasing:
 
 
 def _forget(connection: sa.Connection, tenant: str, contact: bytes | None = None) -> None:
-    """With whom the tenant's conversations were, what waits to be looked up, and what was, or is,
-    to go out; of one contact, or all of it.
+    """With whom the tenant's conversations were, what is known of them, what waits to be looked up,
+    and what was, or is, to go out; of one contact, or all of it.
     """
-    for table in (threads, lookups, sends):
+    for table in (threads, lookups, profiles, sends):
         whose = table.c.contact == contact if contact is not None else sa.true()
         theirs = sa.and_(table.c.tenant == tenant, whose)
         blanked = sa.update(table).where(theirs).values(sealed=b"")

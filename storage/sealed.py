@@ -9,6 +9,7 @@ from storage.connecting_schema import connect_sessions
 from storage.lookups import lookups
 from storage.media_schema import media
 from storage.message_id import seal_id
+from storage.profiles import profiles
 from storage.schema import connections, grants, messages, parked
 from storage.sending_schema import sends, threads
 
@@ -44,6 +45,7 @@ SEALED: Final = (
     Sealed(connect_sessions, "connect-session", ("id",), str.encode),
     Sealed(threads, "thread", ("id",), str.encode),
     Sealed(sends, "send", ("id",), str.encode),
+    Sealed(profiles, "profile", ("id",), str.encode),
     Sealed(lookups, "message", ("day", "hash"), seal_id),
     Sealed(media, "media", ("id",), str.encode),
 )

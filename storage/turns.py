@@ -55,6 +55,8 @@ class Thread(NamedTuple):
     acted_at_ms: int
     at_ms: int
     sealed: bytes
+    ask: bool = False
+    """Who the contact is can be asked for."""
 
 
 class Lookup(NamedTuple):
@@ -138,6 +140,17 @@ class Unrouted(NamedTuple):
     received_at_ms: int
 
 
+class Asked(NamedTuple):
+    """What a contact's profile was when it was asked for, at `at_ms`; `contact` as in `Append`."""
+
+    id: str
+    tenant: str
+    connection: str
+    contact: bytes
+    at_ms: int
+    sealed: bytes
+
+
 class Turn(NamedTuple):
     """Everything that one turn of draining writes. Empty parts cost nothing.
 
@@ -153,6 +166,8 @@ class Turn(NamedTuple):
     lookups: Sequence[Lookup] = ()
     completed: Collection[str] = ()
     """Ids of lookups whose messages are among `appends`."""
+    asked: Sequence[Asked] = ()
+    """Profiles of contacts."""
     media: Sequence[NewMedia] = ()
     settled: Sequence[Settled] = ()
     defer: Sequence[Deferred] = ()

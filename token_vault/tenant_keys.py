@@ -32,6 +32,7 @@ class Purpose(StrEnum):
     SEND = "send"
     MEDIA = "media"
     RAW = "raw"
+    PROFILE = "profile"
 
 
 class HashKeys:

@@ -30,6 +30,7 @@ from storage.openings import TokenOpenings
 from storage.outbox import SEND, SETTLE, Outbox
 from storage.pausing import PAUSE, Pauses
 from storage.pooler import direct_database, open_database
+from storage.profiles import PROFILE, Profiles
 from storage.replays import Replays
 from storage.resealing import SealedRows
 from storage.revocations import REVOKE, Revocations
@@ -54,6 +55,7 @@ from workers.metrics import CountedCalls, Metrics
 from workers.normalizing import Normalizer, account_details
 from workers.pausing import Pauser
 from workers.policy import Policy
+from workers.profiling import Profiling
 from workers.reconciling import Reconciler
 from workers.refreshing import Refresher
 from workers.repeating import Repeating, works
@@ -160,16 +162,7 @@ class Parts:
             Pauses(self.database), known, self.rows, store, normalizer, self.turning, receiving
         )
         self.heeding = self._heeding(store, normalizer)
-        self.completing = Completing(
-            Lookups(self.database),
-            known,
-            self.rows,
-            store,
-            self.accounts,
-            self.vault,
-            on,
-            self.metrics,
-        )
+        self._look_up(store, known, normalizer)
         self._send(outbox, store, known, normalizer)
         jobs = {
             SEND: self.sender.run,
@@ -181,9 +174,33 @@ class Parts:
             SIGNAL: self.heeding.run,
             WATCH: Watchdog(self._activity, store).run,
             LOOKUP: self.completing.run,
+            PROFILE: self.profiling.run,
         }
         self.scheduler = Scheduler(self.rows, jobs, self.metrics)
         self._keep_media(store, known, normalizer)
+
+    def _look_up(self, store: DrainStore, known: Connections, normalizer: Normalizer) -> None:
+        """What asks providers about what was delivered."""
+        self.profiling = Profiling(
+            Profiles(self.database),
+            known,
+            self.rows,
+            store,
+            self.accounts,
+            self.vault,
+            normalizer,
+            self._connectors,
+        )
+        self.completing = Completing(
+            Lookups(self.database),
+            known,
+            self.rows,
+            store,
+            self.accounts,
+            self.vault,
+            self._connectors,
+            self.metrics,
+        )
 
     def _keep_fresh(self, store: DrainStore) -> None:
         """What keeps grants fresh, and counts who opens their tokens."""

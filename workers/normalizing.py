@@ -12,6 +12,7 @@ from msgspec import UNSET
 from contracts.connection import AccountDetails, decode_details
 from contracts.connector import Account, Event, Ignored, Item, Receives, Unreadable
 from contracts.content import (
+    CommentCreated,
     Content,
     Conversation,
     MessageDelivered,
@@ -22,6 +23,7 @@ from contracts.content import (
 from contracts.errors import GatewayError
 from contracts.lookups import Completes
 from contracts.messages import PREFIX, Message, data_schema, encode, timestamp
+from contracts.profiles import TellsProfiles
 from storage import message_id
 from storage.connections import Connection
 from storage.database import now_ms
@@ -129,7 +131,8 @@ class Normalizer:
                 if isinstance(connector, Completes) and type(event.content) in connector.completes:
                     outcome.lookups.append(Lookup(append, now_ms() + int(PATIENCE_S * 1000)))
                     continue
-                self._add(event, append, received_at_ms, connection, outcome)
+                asks = isinstance(connector, TellsProfiles)
+                self._add(event, append, received_at_ms, connection, outcome, asks=asks)
         except (GatewayError, MemoryError):
             raise
         # a connector's mistake must not stop the lane: it parks the item
@@ -145,8 +148,12 @@ class Normalizer:
         received_at_ms: int,
         connection: Connection,
         outcome: Outcome,
+        *,
+        asks: bool,
     ) -> None:
-        """The message of `event`, and what comes with it."""
+        """The message of `event`, and what comes with it. `asks`: who contacts are can be asked
+        for; of who comments the name comes along.
+        """
         if isinstance(event.content, RECEIPTS):
             outcome.told.append((len(outcome.appends), event))
         outcome.appends.append(append)
@@ -155,7 +162,8 @@ class Normalizer:
             outcome.media.extend(to_be_fetched(event, append, keys))
         at_ms = min(append.at_ms, received_at_ms)
         if (thread := self._met(event, at_ms, connection, keys)) is not None:
-            outcome.threads.append(thread)
+            asks = asks and not isinstance(event.content, CommentCreated)
+            outcome.threads.append(thread._replace(ask=asks))
 
     def _met(
         self, event: Event, at_ms: int, connection: Connection, keys: TenantKeys

@@ -8,6 +8,7 @@ from connectors.facebook.accounts import FIELDS, Pages
 from connectors.facebook.changes import CHANGES
 from connectors.facebook.events import EVENTS
 from connectors.facebook.leads import Leads
+from connectors.facebook.profiles import PageProfiles
 from connectors.facebook.sending import PageSends
 from connectors.facebook.shapes import Update
 from connectors.kit.meta.messaging.connector import MessagingConnector
@@ -39,7 +40,7 @@ _TALK: Final = (
 _COMMENTS: Final = (content.CommentCreated, content.CommentEdited, content.CommentDeleted)
 
 
-class Facebook(MessagingConnector, Pages, PageSends, Leads):
+class Facebook(MessagingConnector, Pages, PageSends, Leads, PageProfiles):
     """Source: https://developers.facebook.com/docs/messenger-platform/webhooks."""
 
     name, channel, title = "facebook", "messenger", "Facebook Pages and Messenger"

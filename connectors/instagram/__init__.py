@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Final
 
 from connectors.instagram.accounts import FIELDS, ProfessionalAccounts
 from connectors.instagram.events import EVENTS
+from connectors.instagram.profiles import ProfessionalProfiles
 from connectors.instagram.sending import ProfessionalSends
 from connectors.instagram.shapes import CHANGES, Update
 from connectors.kit.meta.messaging.connector import MessagingConnector
@@ -31,7 +32,7 @@ _TALK: Final = (
 _COMMENTS: Final = (content.CommentCreated,)
 
 
-class Instagram(MessagingConnector, ProfessionalAccounts, ProfessionalSends):
+class Instagram(MessagingConnector, ProfessionalAccounts, ProfessionalSends, ProfessionalProfiles):
     """The account is the professional account, by whichever login it was connected: so what both
     deliver is one message.
 

@@ -3,14 +3,16 @@
 Sources: Graph API reference, "User", "User accounts", "Page".
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from sandbox import profiles
 from sandbox.facebook import errors, leads
+from sandbox.facebook.errors import GraphError
 from sandbox.facebook.graph import HOST, VERSION, Caller, Graph, fields_of, no_field
 from sandbox.facebook.tokens import Token
 from sandbox.facebook.world import Page, Person
@@ -56,7 +58,20 @@ class Nodes:
             page = self._graph.facebook.world.pages[lead.page]
             wanted = fields_of(text, leads.DEFAULT)
             return errors.answer(request, leads.shown(lead, page, caller, list(wanted)))
+        if token is not None and token.page is not None:
+            profile = self._profile(token, token.page, object_id, list(fields_of(text, "name")))
+            return errors.answer(request, profile)
         return errors.answer(request, _person(self._graph.person(object_id, caller), asked))
+
+    def _profile(self, token: Token, page: Page, contact: str, asked: Sequence[str]) -> JsonObject:
+        """Of who writes to the Page. Without a conversation there is no profile: 2018218."""
+        name = self._graph.facebook.contact_name(page.id, contact)
+        if name is None:
+            raise GraphError("(#100) No profile available for this user.", 100, 2018218)
+        if not token.person.allows("pages_messaging"):
+            raise errors.lacks("pages_messaging", "read the profile")
+        hidden = self._graph.facebook.profiles_hidden
+        return profiles.of_page(contact, name, asked, hidden=hidden)
 
     async def permissions(self, request: Request) -> Response:
         """GET: `{"data": [{permission, status}]}`, `granted` or `declined`."""

@@ -10,6 +10,7 @@ from sandbox.fields import BadField, JsonObject
 from sandbox.oauth.apps import App
 from sandbox.oauth.clock import Clock
 from sandbox.oauth.codes import Codes
+from sandbox.profiles import NamedContact, nobody
 
 CODE_LIFE_S = 600
 SIGNUP_CODE_LIFE_S = 30
@@ -45,11 +46,12 @@ class Facebook:
         self.app, self.clock = app, clock
         self.configurations = configurations
         self._pages = pages
+        self.contact_name: NamedContact = nobody
         self.reset()
 
     def reset(self) -> None:
         """Nobody has granted anything; the Pages are those of the settings."""
-        self.require_proof = False
+        self.require_proof, self.profiles_hidden = False, False
         self.tokens = Tokens(self.clock, self.app.id)
         self.codes = Codes[Consent](self.clock, CODE_LIFE_S)
         self.signup_codes = Codes[Consent](self.clock, SIGNUP_CODE_LIFE_S)

@@ -1,6 +1,7 @@
 """Instagram's professional accounts, and what each has granted to the Instagram app."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sandbox.facebook.errors import unauthorized
@@ -107,11 +108,12 @@ class Accounts:
 
     def __init__(self, app: App, clock: Clock) -> None:
         self.app, self.clock = app, clock
+        self.contact_name: Callable[[str, str], str | None] = lambda account, contact: None
         self.reset()
 
     def reset(self) -> None:
         """Nobody has granted anything; the accounts are those that are always there."""
-        self.flat = False
+        self.flat, self.profiles_hidden = False, False
         self.codes = Codes[Account](self.clock, CODE_LIFE_S)
         self._tokens: dict[str, Token] = {}
         accounts = [Account(*one) for one in ACCOUNTS] if self.app.exists else []

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from sandbox import profiles
 from sandbox.facebook import errors
 from sandbox.facebook.errors import GraphError
 from sandbox.facebook.graph import VERSION, fields_of, no_field, not_found, params_of
@@ -118,11 +119,21 @@ class InstagramApi:
         return errors.answer(request, {**self._lasting(token), "permissions": permissions})
 
     async def account(self, request: Request) -> Response:
-        """GET `?fields`: the account; webhooks name `user_id`, and `id` is scoped to the app."""
+        """GET `?fields`: who writes to the account, or the account itself.
+
+        Webhooks name its `user_id`, and `id` is scoped to the app.
+        """
         params = await params_of(request)
-        account = self._own(request, self._caller(request, params))
+        token = self._caller(request, params)
         asked = fields_of(params.optional("fields"), "id")
         params.finish()
+        contact = str(request.path_params.get("object", "me"))
+        name = self._accounts.contact_name(token.account.user_id, contact)
+        if name is not None:
+            hidden = self._accounts.profiles_hidden
+            told = profiles.of_instagram(contact, name, list(asked), hidden=hidden)
+            return errors.answer(request, told)
+        account = self._own(request, token)
         known: JsonObject = {
             "user_id": account.user_id,
             "id": account.id,

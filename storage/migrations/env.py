@@ -6,6 +6,7 @@ import storage.connecting_schema
 import storage.gates
 import storage.lookups
 import storage.media_schema
+import storage.profiles
 import storage.sending_schema  # noqa: F401 - tables of these belong to the metadata
 from storage.schema import metadata
 

@@ -20,6 +20,7 @@ from contracts.content import LeadCreated
 from contracts.errors import Permanent, Reauthorize
 from contracts.login import Code, Consent, Granted, OAuthLogin, RedirectLogin, Tokens, redirect_uri
 from contracts.lookups import Completes
+from contracts.profiles import TellsProfiles
 from contracts.tokens import Secret
 from sandbox.settings import Settings
 from tests.sandbox.logins import APPS
@@ -173,3 +174,14 @@ def test_a_lead_is_completed_with_what_was_filled_in(visit: Visit, sandbox: str)
     whole = visit.connector.complete(visit.calling(tokens), choice.account, bare)
     assert isinstance(whole, LeadCreated)
     assert whole.fields == {"name": ("Ada",)}
+
+
+@pytest.mark.parametrize("provider", ["facebook", "instagram"])
+def test_who_writes_is_told_by_name_and_picture(visit: Visit, sandbox: str) -> None:
+    choice, tokens = visit.account(visit.consent())
+    contacts = f"{sandbox}/api/pages/{choice.account}/contacts"
+    httpx.post(contacts, json={"name": "Ada Lovelace", "psid": "4242"}).raise_for_status()
+    assert isinstance(visit.connector, TellsProfiles)
+    known = visit.connector.profile(visit.calling(tokens), choice.account, "4242")
+    assert known.name == "Ada Lovelace"
+    assert known.picture.startswith("https://")
