@@ -67,8 +67,11 @@ class Outcome(NamedTuple):
             part.extend(more)
 
     def for_turn(self) -> dict[str, Any]:
-        """What is to be written, by the names of a `Turn`."""
-        return {name: part for name, part in self._asdict().items() if name != "unreadable"}
+        """What is to be written, by the names of a `Turn`. What is told of our own sends is in the
+        messages, and matched by the drain alone.
+        """
+        parts = self._asdict().items()
+        return {name: part for name, part in parts if name not in ("unreadable", "told")}
 
 
 def nothing() -> Outcome:
