@@ -54,6 +54,7 @@ class Api:
             Route(f"{contact}/messages", self.message, methods=["POST"]),
             Route(f"{contact}/events", self.event, methods=["POST"]),
             Route(f"{contact}/burst", self.burst, methods=["POST"]),
+            Route(f"{contact}/open", self.open, methods=["POST"]),
             Route("/api/kinds", self.kinds, methods=["GET"]),
             Route("/api/deliveries", self.deliveries, methods=["GET"]),
             Route("/api/deliveries/{id:int}", self.delivery, methods=["GET"]),
@@ -120,6 +121,12 @@ class Api:
         page, psid = request.path_params["page"], request.path_params["psid"]
         mids = await self._messenger.burst(page, psid, text, count, _media_url(request))
         return Json({"mids": mids}, status_code=202)
+
+    async def open(self, request: Request) -> Response:
+        """POST: the person looks at the conversation; `{read}`: how many messages were new."""
+        (await read_fields(request)).finish()
+        page, psid = request.path_params["page"], request.path_params["psid"]
+        return Json({"read": await self._messenger.opened(page, psid)})
 
     async def kinds(self, _request: Request) -> Response:
         """GET: every kind of event with example fields; an empty `mid` is for you to fill."""

@@ -27,6 +27,7 @@ from sandbox.facebook.actions import FacebookActions
 from sandbox.facebook.dialog import FacebookDialog
 from sandbox.facebook.nodes import Nodes
 from sandbox.facebook.oauth import OAuth
+from sandbox.facebook.sends import PageSends
 from sandbox.facebook.state import Facebook
 from sandbox.facebook.subscriptions import Subscriptions
 from sandbox.fields import BadField
@@ -48,6 +49,7 @@ from sandbox.oauth.clock import Clock
 from sandbox.oauth.provider import Watch
 from sandbox.oauth.trouble import Troubles
 from sandbox.reach import Reach
+from sandbox.sending import Desk
 from sandbox.settings import Settings
 from sandbox.whatsapp.api import WhatsAppApi
 from sandbox.whatsapp.cloud import CloudApi
@@ -120,6 +122,7 @@ def build(settings: Settings, retry_pauses_s: Sequence[float] = RETRY_PAUSES_S) 
     logins.facebook.contact_name = messenger.contact_name
     logins.instagram.contact_name = messenger.contact_name
     changes = Changes(logins.facebook, logins.instagram, postman, reach.why_silent)
+    desk = Desk(messenger, changes, logins.clock)
     api = Api(messenger, postman, handshake, logins.facebook)
 
     @contextlib.asynccontextmanager
@@ -135,7 +138,7 @@ def build(settings: Settings, retry_pauses_s: Sequence[float] = RETRY_PAUSES_S) 
 
     app = Starlette(
         routes=[
-            *_hosts(logins),
+            *_hosts(logins, desk),
             *_dialogs(logins),
             *WhatsAppApi(logins.whatsapp, logins.room).routes(),
             *_site(),
@@ -183,7 +186,7 @@ def _logins(settings: Settings, client: httpx.AsyncClient, postman: Postman) -> 
     )
 
 
-def _hosts(logins: Logins) -> list[Host]:
+def _hosts(logins: Logins, desk: Desk) -> list[Host]:
     """The providers' APIs: servers call them under the provider's name."""
     room = graph.Graph(logins.facebook)
     gate = Gate(room, logins.whatsapp)
@@ -193,10 +196,11 @@ def _hosts(logins: Logins) -> list[Host]:
         *WhatsAppNodes(gate).routes(),
         *OAuth(room).routes(),
         *Subscriptions(room).routes(),
+        *PageSends(room, desk).routes(),
         *Nodes(room, logins.instagram).routes(),
         *graph.not_found(),
     ]
-    instagram, tokens = InstagramApi(logins.instagram), TokenEndpoints(logins.google)
+    instagram, tokens = InstagramApi(logins.instagram, desk), TokenEndpoints(logins.google)
     google, host = GoogleApi(logins.google), logins.watch.host
     return [
         host("graph.facebook.com", of_graph, graph_errors.trouble),

@@ -96,8 +96,32 @@ class Messenger:
         scene = Scene(page_id, psid, self._clock_ms(), media_url, conversation, kind_of_page)
         entry = entry_of(kind, scene, Fields(given))
         post = await self._postman.submit(entry, self._why_silent(entry))
-        conversation.apply(entry.item, post.id, entry.time)
+        at_ms = entry.item.get("timestamp", entry.time)
+        conversation.apply(entry.item, post.id, at_ms if isinstance(at_ms, int) else entry.time)
         return entry, post
+
+    async def opened(self, page_id: str, psid: str) -> int:
+        """The person looks at the conversation: what is new there was delivered, and is read.
+        Return how many messages were new.
+        """
+        page, conversation = self.page(page_id), self.contact(page_id, psid).conversation
+        new = [it for it in conversation.bubbles if it.author == "page" and not it.seen and it.mid]
+        for bubble in new:
+            bubble.seen = True
+        mids = [bubble.mid for bubble in new if bubble.mid]
+        if mids and page.object == "instagram":
+            await self._receipt(page_id, psid, "read", {"mid": mids[-1]})
+        elif mids:
+            await self._receipt(page_id, psid, "delivery", {"mids": mids})
+            await self._receipt(page_id, psid, "read", {})
+        return len(mids)
+
+    async def _receipt(self, page_id: str, psid: str, kind: str, given: JsonObject) -> None:
+        """Tell of it without a note in the conversation: nobody did anything there."""
+        conversation = self.contact(page_id, psid).conversation
+        scene = Scene(page_id, psid, self._clock_ms(), "", conversation, self.page(page_id).object)
+        entry = entry_of(kind, scene, Fields(given))
+        await self._postman.submit(entry, self._why_silent(entry))
 
     async def burst(
         self, page_id: str, psid: str, text: str, count: int, media_url: str

@@ -30,6 +30,8 @@ class Bubble:
     reply_to: str | None = None
     reaction: str | None = None
     edits: int = 0
+    seen: bool = False
+    """Of the business's: the person has opened the conversation since."""
     ticks: str | None = None
     """How far a message of the business has come, where its provider tells: `sent`, `delivered`,
     `read`, `failed`."""

@@ -16,7 +16,10 @@ from sandbox.instagram.accounts import BASIC, FIELDS, YOUNGEST_S, Account, Accou
 from sandbox.oauth.codes import CodeRefused
 from sandbox.oauth.params import Params, pairs_of
 from sandbox.oauth.provider import bearer_of
+from sandbox.sending import INSTAGRAM, Desk
 
+MESSAGES = "instagram_business_manage_messages"
+COMMENTS = "instagram_business_manage_comments"
 GRAPH_HOST = "graph.instagram.com"
 TOKEN_HOST = "api.instagram.com"  # noqa: S105
 CODE_ERRORS = {
@@ -41,8 +44,8 @@ def login_refused(_request: Request, error: Exception) -> Response:
 class InstagramApi:
     """What graph.instagram.com and api.instagram.com answer."""
 
-    def __init__(self, accounts: Accounts) -> None:
-        self._accounts = accounts
+    def __init__(self, accounts: Accounts, desk: Desk) -> None:
+        self._accounts, self._desk = accounts, desk
 
     def graph_routes(self) -> list[Route]:
         """Return the routes of graph.instagram.com."""
@@ -53,6 +56,8 @@ class InstagramApi:
             Route(apps, self.subscription, methods=["GET"]),
             Route(apps, self.subscribe, methods=["POST"]),
             Route(apps, self.unsubscribe, methods=["DELETE"]),
+            Route(f"{VERSION}/{{object}}/messages", self.write, methods=["POST"]),
+            Route(f"{VERSION}/{{comment}}/replies", self.reply, methods=["POST"]),
             Route(f"{VERSION}/{{object}}", self.account, methods=["GET"]),
             Route("/me", self.account, methods=["GET"]),
             *not_found(),
@@ -172,6 +177,25 @@ class InstagramApi:
         params.finish()
         account.subscribe(False)
         return errors.answer(request, {"success": True})
+
+    async def write(self, request: Request) -> Response:
+        """POST `recipient`, `message`, `messaging_type`?, `tag`?, `reply_to`?."""
+        account, params = await self._managed(request)
+        if not account.allows(MESSAGES):
+            raise errors.lacks(MESSAGES, "send messages")
+        media_url, app_id = f"{request.base_url}media", self._accounts.app.id
+        sent = await self._desk.write(account.user_id, params, INSTAGRAM, app_id, media_url)
+        return errors.answer(request, sent)
+
+    async def reply(self, request: Request) -> Response:
+        """POST `message`: a comment of the account below another one."""
+        account, params = await self._managed(request)
+        text = params.need("message")
+        params.finish()
+        if not account.allows(COMMENTS):
+            raise errors.lacks(COMMENTS, "comment")
+        made = await self._desk.comment(account.user_id, request.path_params["comment"], text)
+        return errors.answer(request, made)
 
     async def _managed(self, request: Request) -> tuple[Account, Params]:
         params = await params_of(request)

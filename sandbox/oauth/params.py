@@ -32,6 +32,10 @@ class Params:
                 raise refuse(f"Parameter given twice: {name}")
             self._left[name] = value
 
+    def __contains__(self, name: str) -> bool:
+        """Whether it was given, and nobody has read it yet."""
+        return bool(self._left.get(name))
+
     def optional(self, name: str) -> str | None:
         """Return a value, or None where it is absent or empty."""
         return self._left.pop(name, None) or None

@@ -60,7 +60,11 @@ function chooseContact(psid) {
 async function drawConversation(fresh = false) {
   const mine = ++drawn;
   const { bubbles } = await get(`${contactPath()}/conversation`);
-  if (mine === drawn) showConversation(bubbles, fresh);
+  if (mine === drawn) {
+    showConversation(bubbles, fresh);
+    const isNew = (bubble) => bubble.author === "page" && bubble.mid && bubble.seen === false;
+    if (!state.page.whatsapp && bubbles.some(isNew)) await post(`${contactPath()}/open`);
+  }
 }
 
 function startPeople() {

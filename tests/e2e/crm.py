@@ -76,6 +76,19 @@ class Crm:
         outcomes = {step["step"]: step["outcome"] for step in receipt["steps"]}
         return outcomes | {"by_hand": receipt.get("by_hand", "")}
 
+    def send(self, key: str, **body: object) -> httpx.Response:
+        """Have something sent."""
+        return self._http.post("/v1/messages", json=body, headers={"idempotency-key": key})
+
+    def sent(self, id_: str) -> Json:
+        """What became of a send."""
+        return self._got(f"/v1/sends/{id_}")
+
+    def outcome(self, id_: str, *states: str) -> Json:
+        """The same, as soon as it is one of these."""
+        wait_until(lambda: self.sent(id_)["status"] in states, WITHIN_S)
+        return self.sent(id_)
+
     def _ordered(self, path: str, **body: str) -> None:
         answer = self._http.post(path, json=body or None)
         assert answer.status_code == 202, answer.text
