@@ -1,12 +1,10 @@
 """WhatsApp: conversations of a business phone number of the Cloud API."""
 
 from collections.abc import Iterator, Mapping
-from datetime import date
 from typing import Any, ClassVar, Final
 
 from msgspec import UNSET
 
-from connectors.kit.meta.settings import MetaSettings
 from connectors.whatsapp.accounts import Numbers
 from connectors.whatsapp.events import BY_APP, EVENTS, FIELDS, is_echo
 from connectors.whatsapp.media import CloudMedia
@@ -72,10 +70,6 @@ class WhatsApp(Receives, Numbers, CloudMedia, NumberSends):
             else:
                 on = _occasion(piece, item.route, account)
                 yield from tell(on, piece.listing, piece.raw)
-
-    def findings(self, today: date) -> tuple[str, ...]:
-        settings: MetaSettings = self.settings
-        return tuple(settings.findings(today))
 
 
 def _occasion(found: Found, business: str, account: Account) -> Occasion:
