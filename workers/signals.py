@@ -17,7 +17,7 @@ from storage.grants import Grants
 from storage.revocations import Revocations
 from storage.sharing import Person
 from storage.signals import PERSON, SIGNAL, Heeded, Signal, Signals
-from storage.turns import Append, Turn
+from storage.turns import TAKING, Append, Turn
 from token_vault import Vault
 from workers.grant_states import GrantStates
 from workers.normalizing import Normalizer, utc
@@ -145,7 +145,7 @@ class Heeding:
         )
         appends = [a for c in concerned for a in self._message(content, signal, c)]
         heeded = Heeded(row, look=[c.id for c in concerned])
-        self._store.write(Turn(first=heeded.commit, appends=appends))
+        self._store.write(Turn(first=heeded.commit, appends=appends, statuses=TAKING))
 
     def _say_deletion(self, signal: Signal, connections: Sequence[Connection]) -> None:
         """Each tenant is told whose data is to be deleted, once, whatever became of it."""

@@ -57,3 +57,22 @@ def test_who_removes_the_app_ends_the_connection_and_it_says_why(
         "It has ended, and its tokens are destroyed. The reason given: the app was removed in the "
         "account's own settings. Its owner may connect it again."
     )
+
+
+def test_google_tells_that_tokens_were_revoked_and_its_owner_is_asked_again(
+    run: Run, crm: Crm, provider: Provider
+) -> None:
+    """Signed and posted by another process, with keys that the edge has to fetch."""
+    person = provider.google_person("Owner")
+    connection = connected(crm, f"salon-{person}", "google_calendar", person)
+    path = f"google/people/{person}/event"
+    forged = provider.act(path, event="tokens-revoked", forge=True)["risc"]
+    assert forged["status"] == 400
+    assert crm.connection(connection)["status"] == "active"
+    told = provider.act(f"google/people/{person}/remove-app")["risc"]
+    assert told["status"] == 202
+    crm.until(connection, "needs_reauth")
+    assert crm.connection(connection)["calls_out"] is False, "its tokens are destroyed"
+    says = explained(run, connection)
+    assert says[0] == "It does not work until its owner connects it again."
+    assert any("Have its owner connect again: http" in one for one in says)
