@@ -176,7 +176,7 @@ def _logins(settings: Settings, client: httpx.AsyncClient, postman: Postman) -> 
         instagram=instagram,
         google=google,
         whatsapp=whatsapp,
-        room=Room(whatsapp, postman),
+        room=Room(whatsapp, postman, client),
         signup=Signup(whatsapp),
         watch=Watch(CallLog(), Troubles()),
         callbacks=callbacks,

@@ -23,11 +23,27 @@ class Sent:
         """Whether it may be sent whenever."""
         return self._said["type"] == "template"
 
+    @property
+    def link(self) -> str | None:
+        """Where its file is, if that is to be fetched."""
+        link = self._body.get("link")
+        return str(link) if self._kind in _FILES and link is not None else None
+
+    def fetched(self, media_id: str) -> None:
+        """Its file is at WhatsApp now."""
+        self._said[self._kind] = {**self._body, "id": media_id}
+
+    @property
+    def _kind(self) -> str:
+        return str(self._said["type"])
+
+    @property
+    def _body(self) -> JsonObject:
+        return cast(JsonObject, self._said.get(self._kind) or {})
+
     def show(self, person: Person, now: int) -> None:
         """Put it into the conversation; a reaction goes to the message it is about."""
-        kind = str(self._said["type"])
-        body = cast(JsonObject, self._said.get(kind) or {})
-        conversation = person.conversation
+        kind, body, conversation = self._kind, self._body, person.conversation
         if kind == "reaction":
             answered = conversation.find(str(body.get("message_id")))
             if answered is not None:

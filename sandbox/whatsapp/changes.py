@@ -72,7 +72,7 @@ def status(
         "status": name,
         "timestamp": str(at),
         **present(recipient_id=person.wa_id),
-        "recipient_user_id": person.bsuid,
+        **present(recipient_user_id=person.bsuid or None),
         **present(biz_opaque_callback_data=opaque, errors=list(errors) or None),
     }
     if name in ("sent", "delivered"):

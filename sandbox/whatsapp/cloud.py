@@ -69,7 +69,7 @@ class CloudApi:
         if not number.registered:
             raise CloudError(133010, "The number is not registered on the platform.")
         check(number, self._whatsapp.media, kind, said.get(kind))
-        person, wamid = number.find(_plain(to)), new_wamid()
+        person, wamid = number.recipient(_plain(to)), new_wamid()
         await self._room.sent(number, person, Sent(wamid, said, opaque))
         return errors.answer(request, _taken(to, person, wamid))
 
@@ -184,11 +184,9 @@ def _plain(to: str) -> str:
     return "".join(filter(str.isdigit, to)) if to[:1] in "+0123456789" else to
 
 
-def _taken(to: str, person: Person | None, wamid: str) -> JsonObject:
+def _taken(to: str, person: Person, wamid: str) -> JsonObject:
     named: JsonObject = {"input": to}
-    if person is None:
-        named["wa_id"] = _plain(to)
-    elif person.wa_id is not None:
+    if person.wa_id is not None:
         named["wa_id"] = person.wa_id
     else:
         named["user_id"] = person.bsuid

@@ -9,6 +9,8 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
+
 from sandbox.fields import JsonObject
 from sandbox.oauth.clock import Clock
 from sandbox.whatsapp.world import Number
@@ -27,6 +29,7 @@ PATH = "/whatsapp_business/attachments/"
 URL_LIFE_S = 300
 INBOUND_LIFE_S, UPLOAD_LIFE_S = 7 * 86_400, 30 * 86_400
 KEPT = 1_000
+FETCH_LIMIT_S, LARGEST_FETCH = 5.0, 16 << 20
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,22 @@ class Media:
     def upload(self, number: Number, mime_type: str, content: bytes) -> Medium:
         """Take a file of the business."""
         return self._add(number, mime_type, content, UPLOAD_LIFE_S)
+
+    async def fetch(self, client: httpx.AsyncClient, number: Number, url: str) -> Medium | None:
+        """Fetch a file that the business named by its address; None: it cannot be had."""
+        try:
+            async with client.stream("GET", url, timeout=FETCH_LIMIT_S) as response:
+                if response.status_code != 200:
+                    return None
+                content = b""
+                async for piece in response.aiter_bytes():
+                    content += piece
+                    if len(content) > LARGEST_FETCH:
+                        return None
+        except httpx.HTTPError:
+            return None
+        mime_type = response.headers.get("content-type", "application/octet-stream")
+        return self.upload(number, mime_type.partition(";")[0], content)
 
     def find(self, media_id: str) -> Medium | None:
         """Return a file that is still there."""

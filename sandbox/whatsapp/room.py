@@ -3,6 +3,8 @@
 from collections import deque
 from collections.abc import Sequence
 
+import httpx
+
 from sandbox.delivery import Postman
 from sandbox.fields import BadField, Fields, JsonObject
 from sandbox.whatsapp import changes
@@ -31,8 +33,8 @@ SENT_KEPT = 10_000
 class Room:
     """Events between people and numbers, and what becomes of what a business sends."""
 
-    def __init__(self, whatsapp: WhatsApp, postman: Postman) -> None:
-        self._whatsapp, self._postman = whatsapp, postman
+    def __init__(self, whatsapp: WhatsApp, postman: Postman, client: httpx.AsyncClient) -> None:
+        self._whatsapp, self._postman, self._client = whatsapp, postman, client
         self.reset()
 
     def reset(self) -> None:
@@ -120,18 +122,17 @@ class Room:
 
     # -- what the business sends --------------------------------------------------------------
 
-    async def sent(self, number: Number, person: Person | None, sent: Sent) -> None:
+    async def sent(self, number: Number, person: Person, sent: Sent) -> None:
         """Show a message that the Cloud API took, and tell what becomes of it.
 
-        `person` None: nobody has this number. It is delivered unless it fails: what is armed, a
-        closed window, somebody who is not there.
+        It is delivered unless it fails: what is armed, somebody who is not there, a closed window,
+        a file that cannot be fetched.
         """
-        if person is None:
-            return
         self._remember(sent.wamid, sent.opaque)
+        failure = await self._failure(number, person, sent)
         sent.show(person, self._whatsapp.clock.now())
-        if (code := self._failure(person, sent)) is not None:
-            await self.tell(number, person, sent.wamid, "failed", [in_status(code)])
+        if failure is not None:
+            await self.tell(number, person, sent.wamid, "failed", [in_status(failure)])
             return
         names = ["sent", "delivered"]
         if self.backwards:
@@ -140,12 +141,20 @@ class Room:
         for name in names:
             await self.tell(number, person, sent.wamid, name)
 
-    def _failure(self, person: Person, sent: Sent) -> int | None:
+    async def _failure(self, number: Number, person: Person, sent: Sent) -> int | None:
         if self.failures:
             return self.failures.popleft()
-        if sent.is_template or person.is_open(self._whatsapp.clock.now()):
+        if person.psid not in number.people:
+            return 131026
+        if not sent.is_template and not person.is_open(self._whatsapp.clock.now()):
+            return 131047
+        if sent.link is None:
             return None
-        return 131047
+        medium = await self._whatsapp.media.fetch(self._client, number, sent.link)
+        if medium is None:
+            return 131053
+        sent.fetched(medium.id)
+        return None
 
     async def tell(
         self,

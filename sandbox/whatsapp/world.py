@@ -78,6 +78,14 @@ class Number:
         every = self.people.values()
         return next((one for one in every if key in (one.wa_id, one.bsuid)), None)
 
+    def recipient(self, key: str) -> Person:
+        """To whom something is sent; who is not among the people has no WhatsApp."""
+        known = self.find(key)
+        if known is not None:
+            return known
+        is_phone = key.isascii() and key.isdecimal()
+        return Person(key, key, Conversation(), *((key, "") if is_phone else (None, key)))
+
     def add(self, name: str, wa_id: str, username: str) -> Person:
         """Add somebody: with a number, a user name, or both."""
         bsuid = bsuid_for(self.waba.id, wa_id or username)

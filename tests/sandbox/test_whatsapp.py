@@ -242,6 +242,24 @@ def test_an_upload_is_sent_and_seen_on_the_phone(business: Business) -> None:
     assert business.call("GET", media).status_code == 400
 
 
+def test_a_link_is_fetched_and_one_that_cannot_be_fails(business: Business) -> None:
+    business.happen("message", text="Hi")
+    for url in (f"{business.login.address}/media/photo.jpg", f"{business.login.gateway}/nothing"):
+        business.send(type="image", image={"link": url})
+    failed = business.statuses(3)[2]
+    assert (failed["status"], failed["errors"][0]["code"]) == ("failed", 131053)
+    shown = business.bubbles()[1]["attachments"][0]["payload"]["url"]
+    assert business.login.http.get(shown).headers["content-type"] == "image/jpeg"
+
+
+def test_who_has_no_whatsapp_is_told_afterwards(business: Business) -> None:
+    answer = business.send(to="+4917000", biz_opaque_callback_data="snd_3").json()
+    assert answer["contacts"] == [{"input": "+4917000", "wa_id": "4917000"}]
+    (failed,) = business.statuses(1)
+    assert (failed["errors"][0]["code"], failed["recipient_id"]) == (131026, "4917000")
+    assert "recipient_user_id" not in failed
+
+
 def test_an_answer_from_the_phone_app_comes_as_an_echo(business: Business) -> None:
     business.happen("echo", text="From the app")
     wait_until(lambda: bool(business.changes))

@@ -91,8 +91,8 @@ CHOICES = [{"title": f"No. {n}", "payload": f"N{n}"} for n in range(5)]
     "fields",
     [
         {"text": "Grüße 😀" + "x" * 4_000},
-        {"text": "This one", "attachments": [{"kind": "image", "url": "https://x.example/a.jpg"}]},
-        {"attachments": [{"kind": "file", "url": "https://x.example/a.pdf", "name": "A.pdf"}]},
+        {"text": "This one", "attachments": [{"kind": "image", "url": "photo.jpg"}]},
+        {"attachments": [{"kind": "file", "url": "menu.pdf", "name": "A.pdf"}]},
         {"text": "Which?", "quick_replies": CHOICES[:3]},
         {"text": "Which?", "quick_replies": CHOICES},
         {"template": {"name": "hello_world", "language": {"code": "en_US"}}},
@@ -102,7 +102,9 @@ def test_what_we_send_is_taken_and_told_to_have_arrived(
     fields: dict[str, Any], business: Business, client: httpx.Client
 ) -> None:
     asked = business.happen("message", text="Bread?")["mid"]
-    sent = WHATSAPP.send(client, outgoing(reply_to=asked, **fields))
+    media = f"{business.login.address}/media"  # which WhatsApp fetches
+    files = [{**one, "url": f"{media}/{one['url']}"} for one in fields.get("attachments", ())]
+    sent = WHATSAPP.send(client, outgoing(reply_to=asked, **{**fields, "attachments": files}))
     received = wait_for(business, content.MessageReceived)
     delivered = wait_for(business, content.MessageDelivered)
     assert delivered.message_ids == (sent.message_id,)
