@@ -58,6 +58,14 @@ class Crm:
         """Have a worker look at it now."""
         self._ordered(f"/v1/connections/{id_}/resync")
 
+    def pause(self, id_: str) -> None:
+        """Have what comes in wait from now on."""
+        self._ordered(f"/v1/connections/{id_}/pause", reason="the shop moves")
+
+    def resume(self, id_: str) -> None:
+        """Have a worker bring what waited, and go on."""
+        self._ordered(f"/v1/connections/{id_}/resume")
+
     def order_revocation(self, id_: str) -> None:
         """Have a worker end it."""
         self._ordered(f"/v1/connections/{id_}/revoke", reason="the contract has ended")
