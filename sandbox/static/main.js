@@ -30,8 +30,8 @@ function choosePage(id) {
   state.page = state.pages.find((page) => page.id === id) ?? state.pages[0];
   byId("page").value = state.page.id;
   byId("head-name").textContent = byId("intro-name").textContent = state.page.name;
-  const where = state.page.instagram ? "Instagram account" : state.page.whatsapp ? state.page.display : "Page";
-  byId("intro-line").textContent = `Business chat · ${where} · ${state.page.id}`;
+  const where = state.page.instagram ? "Instagram account" : state.page.whatsapp ? `${state.page.display} ·` : "Page";
+  byId("intro-line").textContent = `Business chat · ${where} ${state.page.id}`;
   byId("channel").textContent = state.page.instagram ? "Instagram" : state.page.whatsapp ? "WhatsApp" : "Messenger";
   document.body.dataset.channel = state.page.whatsapp ? "whatsapp" : "";
   showKinds();
