@@ -24,12 +24,15 @@ Unit = Literal["characters", "bytes"]
 
 
 class Attached(msgspec.Struct, frozen=True):
-    """What is attached. `url` is public: the provider fetches it from there."""
+    """What is attached. `url` is public: the provider fetches it from there. `id`: of media that we
+    keep; their `url` is a link that ends, made for the call alone, and empty until then.
+    """
 
     kind: Kind
     url: str
     mime_type: str | None = None
     name: str | None = None
+    id: str | None = None
 
 
 class Choice(msgspec.Struct, frozen=True):

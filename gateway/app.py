@@ -19,6 +19,7 @@ from gateway.connections import ConnectionCalls
 from gateway.consumers import ConsumerCalls
 from gateway.deliveries import DeliveryCalls
 from gateway.drafting import Drafting
+from gateway.enclosing import Enclosing
 from gateway.facts import FactFinder
 from gateway.forever import forever
 from gateway.health import Health, Remembered
@@ -40,6 +41,7 @@ from storage.connections import Connections
 from storage.consumers import Consumers
 from storage.deliveries import Deliveries
 from storage.due import DueRows
+from storage.media import MediaRows
 from storage.migrate import is_ready
 from storage.outbox import Outbox
 from storage.pausing import Pauses
@@ -116,7 +118,13 @@ def _operations(parts: Parts) -> list[Operation]:
     connections = Connections(database)
     connecting = Connecting(connections, parts.vault, set(parts.registry.connectors))
     outbox = Outbox(database)
-    drafting = Drafting(outbox, connecting, parts.vault, parts.registry.connectors)
+    drafting = Drafting(
+        outbox,
+        connecting,
+        parts.vault,
+        parts.registry.connectors,
+        Enclosing(MediaRows(database)),
+    )
     facts = FactFinder(database, parts.vault, parts.settings, parts.registry.off)
     checks = {
         "database": lambda: is_ready(database) and is_ready(parts.direct),

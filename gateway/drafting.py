@@ -15,6 +15,7 @@ from contracts.errors import (
 )
 from contracts.sending import (
     STEP_MS,
+    Attached,
     Choice,
     Letter,
     Outgoing,
@@ -25,7 +26,7 @@ from contracts.sending import (
     encode_letter,
 )
 from gateway.connecting import Connected, Connecting
-from gateway.enclosing import attached
+from gateway.enclosing import Enclosing
 from gateway.send_shapes import SendBody
 from storage.connections import Connection
 from storage.database import now_ms
@@ -67,7 +68,9 @@ class Drafting:
         connecting: Connecting,
         vault: Vault,
         connectors: Mapping[str, Connector],
+        enclosing: Enclosing,
     ) -> None:
+        self._enclosing = enclosing
         self._outbox, self._connecting, self._vault = outbox, connecting, vault
         self._connectors = connectors
 
@@ -79,7 +82,8 @@ class Drafting:
         account = self._account(connection)
         keys = self._vault.tenant(connection.tenant)
         whom = self._addressee(connection, account, keys, body)
-        outgoing = _outgoing(id_, account, whom, body)
+        attached = tuple(self._enclosing.attached(keys, one) for one in body.attachments)
+        outgoing = _outgoing(id_, account, whom, body, attached)
         rules = connector.sending.get(whom.what)
         if rules is None:
             raise NotSendable(f"{connection.provider} has no {whom.what.replace('_', ' ')}")
@@ -146,14 +150,16 @@ def _speechless(opened: Connected) -> str:
     return "its data was erased" if opened.details is None else "there is no token for it"
 
 
-def _outgoing(id_: str, account: str, whom: Addressee, body: SendBody) -> Outgoing:
+def _outgoing(
+    id_: str, account: str, whom: Addressee, body: SendBody, attached: tuple[Attached, ...]
+) -> Outgoing:
     return Outgoing(
         id=id_,
         account=account,
         what=whom.what,
         to=whom.to,
         text=body.text,
-        attachments=tuple(map(attached, body.attachments)),
+        attachments=attached,
         reply_to=body.reply_to,
         quick_replies=tuple(Choice(one.title, one.payload) for one in body.quick_replies),
         template=body.template,

@@ -33,9 +33,14 @@ class AddressBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AttachmentBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is attached: the provider fetches it from `url`, which must be public."""
+    """What is attached: something that we keep, by its `id`, or what the provider fetches from
+    `url`, which must be public.
+    """
 
-    url: Annotated[str, Meta(min_length=1, max_length=2000)]
+    id: Annotated[
+        Id | None, Meta(description="Of `POST /v1/attachments`, or of a message that came.")
+    ] = None
+    url: Annotated[str, Meta(min_length=1, max_length=2000)] | None = None
     kind: Annotated[Kind | None, Meta(description="If it is not said, the url's ending tells.")] = (
         None
     )

@@ -22,6 +22,8 @@ DAY_S = 86_400
 AGENT_S = 7 * DAY_S
 REPLY_S = 7 * DAY_S
 MOST_QUICK_REPLIES = 13
+FETCHED = ("https://", "http://127.0.0.1", "http://localhost")
+"""A gateway on this machine has no https."""
 TYPES = ("RESPONSE", "UPDATE", "MESSAGE_TAG")
 TAGS = ("HUMAN_AGENT",)
 """Others are refused since April 2026."""
@@ -152,7 +154,7 @@ def _said(message: JsonObject, rules: Rules) -> JsonObject:
         raise errors.parameter(f"Param message[attachment][type] must be one of {{{known}}}")
     payload = attachment.get("payload")
     url = payload.get("url") if isinstance(payload, dict) else None
-    if attachment["type"] != "template" and not str(url).startswith("https://"):
+    if attachment["type"] != "template" and not str(url).startswith(FETCHED):
         raise GraphError("(#100) Failed to fetch the file from the url", 100, 2018008)
     return {"attachments": [attachment], **present(metadata=metadata)}
 

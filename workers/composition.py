@@ -51,6 +51,7 @@ from workers.lanes import DrainThreads, LaneQueue
 from workers.letters import Letters
 from workers.matching import Matching
 from workers.media import MEDIA_AT_ONCE, Fetcher, MediaKeeper, media_transport
+from workers.media_links import MediaLinks
 from workers.metrics import CountedCalls, Metrics
 from workers.normalizing import Normalizer, account_details
 from workers.pausing import Pauser
@@ -119,7 +120,7 @@ class Parts:
         )
         consents = Consents(self.vault, registry.CONSENT_ITEMS)
         outbox = Outbox(self.database)
-        matching = Matching(outbox, Letters(self.vault), normalizer)
+        matching = Matching(outbox, self._letters(), normalizer)
         self.router = Router(known, normalizer, receiving, self.hearing, consents, matching)
         self.drainer = Drainer(store, leases, self.vault, self.router)
         self.stranded = StrandedRouter(self.database, leases, self.drainer)
@@ -298,12 +299,16 @@ class Parts:
         self, outbox: Outbox, store: DrainStore, known: Connections, normalizer: Normalizer
     ) -> None:
         """What sends, and tells what became of it."""
-        letters = Letters(self.vault)
+        letters = self._letters()
         telling = Telling(normalizer, letters, self._connectors, _CHANNELS)
         self.sender = Sender(
             outbox, self.rows, store, known, self.accounts, letters, telling, self.metrics
         )
         self.settler = Settler(outbox, self.rows, store, known, letters, telling)
+
+    def _letters(self) -> Letters:
+        rows, url = MediaRows(self.database), self.settings.public_url
+        return Letters(self.vault, MediaLinks(rows, self.vault, url))
 
     def _heeding(self, store: DrainStore, normalizer: Normalizer) -> Heeding:
         """What acts on what providers tell of consents."""

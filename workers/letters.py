@@ -1,16 +1,19 @@
 """Opens and seals what is kept of a send."""
 
+import msgspec
+
 from contracts.errors import KeyDestroyed
-from contracts.sending import Letter, Sent, decode_letter, encode_letter
+from contracts.sending import Attached, Letter, Outgoing, Sent, decode_letter, encode_letter
 from storage.outbox import Send
 from token_vault import Purpose, Vault, sent_hash
+from workers.media_links import MediaLinks
 
 
 class Letters:
     """Under the keys of the sends' tenants. Methods raise `VaultError`."""
 
-    def __init__(self, vault: Vault) -> None:
-        self._vault = vault
+    def __init__(self, vault: Vault, links: MediaLinks) -> None:
+        self._vault, self._links = vault, links
 
     def open(self, send: Send) -> Letter:
         """Raises `KeyDestroyed` for what was erased, with its tenant or its contact."""
@@ -22,6 +25,16 @@ class Letters:
     def seal(self, send: Send, letter: Letter) -> bytes:
         keys = self._vault.tenant(send.tenant)
         return keys.seal(Purpose.SEND, send.id.encode(), encode_letter(letter))
+
+    def linked(self, send: Send, outgoing: Outgoing) -> Outgoing:
+        """With links to what we keep, for the call. Raises what `MediaLinks.media` raises."""
+        attached = tuple(self._linked(send, one) for one in outgoing.attachments)
+        return msgspec.structs.replace(outgoing, attachments=attached)
+
+    def _linked(self, send: Send, one: Attached) -> Attached:
+        if one.id is None:
+            return one
+        return msgspec.structs.replace(self._links.media(send.tenant, one.id), id=one.id)
 
     def message(self, send: Send, provider: str, account: str, sent: Sent) -> bytes:
         """How the outbox knows the provider's message."""

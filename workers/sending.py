@@ -12,9 +12,12 @@ import structlog
 
 from contracts.errors import (
     GatewayError,
+    Gone,
     KeyDestroyed,
     NotFound,
+    NotStored,
     OutcomeUnknown,
+    Permanent,
     PermissionMissing,
     ProviderError,
     Reauthorize,
@@ -43,6 +46,9 @@ PAUSED_S: Final = 60.0
 """What waits for a paused connection is looked at so often."""
 ABLE: Final = ("active", "degraded")
 """Statuses of connections that send."""
+
+HOPELESS: Final = (Reauthorize, Permanent, NotFound, Gone, NotStored, KeyDestroyed)
+"""What ends a send before its call."""
 
 _LOST: Final = "the worker ended while it was being sent"
 _TOO_LATE: Final = "it could not be sent in time"
@@ -106,15 +112,16 @@ class Sender:
     def _send(self, line: Line) -> bool:
         try:
             letter = self._letters.open(line.send)
+            outgoing = self._letters.linked(line.send, letter.outgoing)
             client = self._accounts.caller_for(line.connection, job=SEND).client
-        except (Reauthorize, NotFound, KeyDestroyed) as error:
-            return self._refused(line, error)
         except Retryable as error:
             return self._again(line, error)
+        except HOPELESS as error:
+            return self._refused(line, error)
         begun = self._outbox.begin(line.row, line.send, self._rows.seconds)
         line = line._replace(send=begun)
         try:
-            sent = line.connector.send(client, letter.outgoing)
+            sent = line.connector.send(client, outgoing)
         except ProviderError as error:
             return self._failed(line, error)
         except Exception as error:  # noqa: BLE001 - it may have been sent; never again

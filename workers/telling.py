@@ -132,11 +132,12 @@ class Telling:
 def _attachments(it: Outgoing, message_id: str) -> tuple[content.Attachment, ...]:
     return tuple(
         content.Attachment(
-            id=attachment_id(it.account, message_id, place),
+            id=one.id or attachment_id(it.account, message_id, place),
             kind=one.kind,
             mime_type=one.mime_type,
             name=one.name,
-            url=one.url,
+            url=one.url or None,
+            stored=one.id is not None,
         )
         for place, one in enumerate(it.attachments)
     )

@@ -4,15 +4,17 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import httpx
 import pytest
 
 from tests.e2e.crm import Crm
 from tests.e2e.provider import Provider
 from tests.e2e.stack import Feed, Json
 from tests.e2e.visitor import connected
-from tests.sandbox.stage import Phone
+from tests.sandbox.stage import Phone, dig
 
 DAY_MS = 86_400_000
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(100)
 
 
 class Desk(NamedTuple):
@@ -106,6 +108,19 @@ def test_a_lost_answer_is_settled_by_the_echo_and_without_one_stays_unknown(desk
     after = desk.send("Come by!")
     assert desk.crm.outcome(after, "sent")["attempts"] == 1
     assert desk.seen() == ["Until six.", "Or seven.", "Come by!"]
+
+
+def test_a_picture_that_was_uploaded_is_fetched_by_the_provider(desk: Desk) -> None:
+    id_ = desk.crm.upload(f"sender-{desk.account}", PICTURE, "image/png")
+    body = {"connection": desk.connection, "conversation": desk.conversation}
+    answer = desk.crm.send(desk.key("picture"), **body, attachments=[{"id": id_}])
+    assert answer.status_code == 202, answer.text
+    send = answer.json()["id"]
+    assert desk.crm.outcome(send, "sent", "failed")["status"] == "sent"
+    [seen] = [one for one in desk.phone.bubbles() if one["author"] == "page"]
+    fetched = httpx.get(str(dig(seen, "attachments", 0, "payload", "url")))
+    assert (fetched.status_code, fetched.content) == (200, PICTURE)
+    assert desk.told(send, "sent")["data"]["attachments"][0]["kind"] == "image"
 
 
 def test_what_the_provider_refuses_has_failed(desk: Desk) -> None:

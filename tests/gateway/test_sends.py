@@ -116,6 +116,24 @@ async def test_what_cannot_be_sent_says_why(world: World) -> None:
     assert _stored(world) == 0
 
 
+async def test_what_we_keep_goes_by_its_id_and_only_to_its_tenant(world: World) -> None:
+    made = await run_sync(_connected, world)
+    conversation = await _heard(world)
+    world.rig.vault.create_tenant("beta")
+    body = {"connection": made.id, "conversation": conversation}
+    for number, (tenant, status) in enumerate((("acme", 202), ("beta", 422))):
+        uploaded = await world.client.post(
+            "/v1/attachments?name=a.png",
+            headers=world.headers("crm", tenant) | {"content-type": "image/png"},
+            content=b"\x89PNG\r\n\x1a\n" + bytes(100),
+        )
+        attachments = [{"id": uploaded.json()["id"]}]
+        answer = await _send(world, key=f"k{number}", **body, attachments=attachments)
+        assert answer.status_code == status, answer.text
+    both = [{"id": "att_1", "url": "https://e.com/a.jpg"}]
+    assert (await _send(world, key="k3", **body, attachments=both)).status_code == 400
+
+
 async def test_the_window_is_told_and_a_person_has_a_longer_one(world: World) -> None:
     made = await run_sync(_connected, world)
     body = {

@@ -12,8 +12,10 @@ from contracts.messages import Message
 from contracts.sending import Outgoing, Sent
 from gateway.connecting import Connecting
 from gateway.drafting import Drafting
+from gateway.enclosing import Enclosing
 from gateway.send_shapes import SendBody
 from storage.connections import Connection, Connections, new_id
+from storage.media import MediaRows
 from storage.outbox import Outbox, Send
 from tests.rig import Rig, text
 from tests.workers.granted import consent, run_due, tokens
@@ -76,7 +78,13 @@ class Stage:
         """As `POST /v1/messages` does, to the one who wrote."""
         connections = Connections(self.rig.database)
         connecting = Connecting(connections, self.rig.vault, ["facebook"])
-        drafting = Drafting(self.outbox, connecting, self.rig.vault, {"facebook": self.box})
+        drafting = Drafting(
+            self.outbox,
+            connecting,
+            self.rig.vault,
+            {"facebook": self.box},
+            Enclosing(MediaRows(self.rig.database)),
+        )
         if to is None:
             fields["conversation"] = self.rig.messages()[0].subject
         body = SendBody(connection=self.page.id, text=words, to=to, **fields)

@@ -15,9 +15,11 @@ from contracts.sending import Outgoing, Sent
 from contracts.tokens import Secret
 from gateway.connecting import Connecting, ManualAccount
 from gateway.drafting import Drafting
+from gateway.enclosing import Enclosing
 from gateway.send_shapes import SendBody
 from sandbox.settings import Settings
 from storage.connections import Connections, new_id
+from storage.media import MediaRows
 from storage.outbox import Outbox, Send
 from tests.rig import ENVIRON, Rig
 from tests.sandbox.logins import Login
@@ -59,7 +61,13 @@ class Line:
         if "to" not in fields:
             fields["conversation"] = self.rig.messages()[0].subject
         vault = self.rig.vault
-        drafting = Drafting(self.outbox, self.connecting, vault, {"whatsapp": self.connector})
+        drafting = Drafting(
+            self.outbox,
+            self.connecting,
+            vault,
+            {"whatsapp": self.connector},
+            Enclosing(MediaRows(self.rig.database)),
+        )
         body = SendBody(connection=self.id, text=text, **fields)
         new = drafting.draft(new_id("snd"), Connections(self.rig.database).get(self.id), body)
         key = vault.deployment().hash("key", new.id)
