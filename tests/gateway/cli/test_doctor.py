@@ -132,6 +132,13 @@ def test_a_login_that_is_off_says_what_it_lacks(rig: Rig) -> None:
     assert (finding.level, "GOOGLE_CLIENT_ID" in finding.advice) == ("warn", True)
 
 
+def test_a_login_without_its_dialog_says_for_what_it_is_on(rig: Rig) -> None:
+    (finding,) = _levels(_environ(rig))["login whatsapp"]
+    assert (finding.level, "META_SIGNUP_CONFIG_ID" in finding.advice) == ("warn", True)
+    (finding,) = _levels(_environ(rig, META_SIGNUP_CONFIG_ID="7"))["login whatsapp"]
+    assert "the domain to allow for the provider's script" in finding.detail
+
+
 def test_a_login_that_is_on_says_what_to_register(rig: Rig) -> None:
     on = {"INSTAGRAM_APP_ID": "1", "INSTAGRAM_APP_SECRET": "s"}
     (finding,) = _levels(_environ(rig, **on))["login instagram"]
