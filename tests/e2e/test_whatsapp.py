@@ -18,9 +18,9 @@ PHOTO = Path(__file__).parents[2] / "sandbox" / "static" / "media" / "photo.jpg"
 FORGED = """window.postMessage('{"type":"WA_EMBEDDED_SIGNUP","event":"ERROR"}', "*")"""
 
 
-def crm(run: Run) -> httpx.Client:
-    """The CRM of the tenant `demo`."""
-    key = run.command("keys", "create", "--role", "crm", "--tenant", "demo", "--name", "tests")
+def caller(run: Run, *whose: str) -> httpx.Client:
+    """Somebody with a key of their own."""
+    key = run.command("keys", "create", *whose, "--name", "tests")
     headers = {"authorization": f"Bearer {key['key']}"}
     return httpx.Client(base_url=run.url, headers=headers, trust_env=False)
 
@@ -116,7 +116,7 @@ def test_a_number_is_connected_in_a_window_written_to_and_answered(
         picture(chromium, pictures / f"whatsapp-{name}.png")
         assert complaints(chromium) == [], name
 
-    core = crm(run)
+    core = caller(run, "--role", "crm", "--tenant", "demo")
     chromium.get(link(core, run))
     seen(chromium, "h1", "Connect WhatsApp to Corner Bakery")
     look("start")
@@ -163,13 +163,34 @@ def test_a_number_is_connected_in_a_window_written_to_and_answered(
     wait_until(lambda: not is_subscribed(run, WABA), 20)
 
 
-def test_a_system_users_token_by_hand_is_enough(run: Run) -> None:
-    with httpx.Client(base_url=f"{run.sandbox_url}/api/", trust_env=False) as http:
-        waba = {"id": "900", "name": "By hand"}
-        number = {"id": "901", "waba": "900", "display": "+49 30 1", "name": "By hand"}
-        http.post("whatsapp/wabas", json=waba).raise_for_status()
-        http.post("whatsapp/numbers", json=number).raise_for_status()
-        token = http.post("whatsapp/tokens", json={"wabas": ["900"]}).json()["access_token"]
-        named = ("--tenant", "by-hand", "--provider", "whatsapp", "--account", "901")
-        run.command("connections", "add", *named, "--parent", "900", "--token-stdin", stdin=token)
+def by_hand(run: Run, token: str, number: str) -> str:
+    """A tenant of its own connects a number of the WABA 900: the connection."""
+    named = ("--tenant", f"by-hand-{number}", "--provider", "whatsapp", "--account", number)
+    added = run.command(
+        "connections", "add", *named, "--parent", "900", "--token-stdin", stdin=token
+    )
+    id_: str = added["id"]
+    return id_
+
+
+def revoked(operator: httpx.Client, connection: str) -> None:
+    """Revoke it, and wait until that is done."""
+    path = f"/v1/connections/{connection}"
+    operator.post(f"{path}/revoke", json={"reason": "it ended"}).raise_for_status()
+    wait_until(lambda: operator.get(path).json()["status"] == "revoked", 20)
+
+
+def test_system_users_tokens_by_hand_are_enough_and_the_last_number_ends_it(run: Run) -> None:
+    with httpx.Client(base_url=f"{run.sandbox_url}/api/whatsapp/", trust_env=False) as http:
+        http.post("wabas", json={"id": "900", "name": "By hand"}).raise_for_status()
+        for number in ("901", "902"):
+            new = {"id": number, "waba": "900", "display": f"+49 30 {number}", "name": "By hand"}
+            http.post("numbers", json=new).raise_for_status()
+        token = http.post("tokens", json={"wabas": ["900"]}).json()["access_token"]
+    first, second = by_hand(run, token, "901"), by_hand(run, token, "902")
     wait_until(lambda: is_subscribed(run, "900"), 20)
+    with caller(run, "--role", "operator") as operator:
+        revoked(operator, first)
+        assert is_subscribed(run, "900")
+        revoked(operator, second)
+        assert not is_subscribed(run, "900")
