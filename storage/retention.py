@@ -15,6 +15,7 @@ from storage.connecting_schema import (
     connect_sessions,
     consents,
     looks,
+    pauses,
     people,
     revocations,
     signals,
@@ -43,6 +44,7 @@ def prune(database: Database, now_ms: int) -> dict[str, int]:
         "consents": _count(database, consents, _of_no_grant(now_ms)),
         "activity": _count(database, activity, _of_ended(activity)),
         "looks": _count(database, looks, _of_ended(looks)),
+        "pauses": _count(database, pauses, _of_ended(pauses)),
         "people": _unshared(database, people, people.c.ended_at_ms, _people(), now_ms),
         "subscriptions": _unshared(
             database, subscriptions, subscriptions.c.changed_at_ms, _accounts(), now_ms

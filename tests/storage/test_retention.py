@@ -13,6 +13,7 @@ from storage.connecting_schema import (
     connect_sessions,
     consents,
     looks,
+    pauses,
     people,
     revocations,
     signals,
@@ -22,6 +23,7 @@ from storage.database import Database, now_ms
 from storage.due import DueRows
 from storage.expiry import CHUNK_ROWS
 from storage.partitions import DAY_MS
+from storage.pausing import Pause
 from storage.retention import RECORDS_DAYS, prune
 from storage.revocations import REVOKE
 from storage.schema import due, grants
@@ -117,8 +119,11 @@ def test_what_was_noted_of_ended_connections_goes(database: Database) -> None:
         add_connection(database, name, f"tenant of {name}", status)
         add(database, activity, {"connection": name, "last_at_ms": 1, "silences": {}})
         add(database, looks, {"connection": name, "missing": [], "detail": ""})
-    assert prune(database, NOW) == {"activity": 1, "looks": 1}
-    assert left(database, activity) == left(database, looks) == ["con_a", "con_b"]
+        pause = Pause(name, "paused", "moving", "test", 1, said=True)
+        add(database, pauses, pause._asdict())
+    assert prune(database, NOW) == {"activity": 1, "looks": 1, "pauses": 1}
+    for table in (activity, looks, pauses):
+        assert left(database, table) == ["con_a", "con_b"]
 
 
 def test_people_go_with_the_last_grant_of_theirs(database: Database) -> None:
