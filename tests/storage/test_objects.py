@@ -113,6 +113,19 @@ def test_stores_that_are_away_say_so(tmp_path: Path) -> None:
         open_objects(Settings(data_dir=tmp_path)).put(NAME, [b"x"])
 
 
+@pytest.mark.parametrize(
+    "limits", ["image", "image=", "image=0", "cat=3", "image=3k", "image=9999"]
+)
+def test_limits_that_are_none_are_refused(limits: str) -> None:
+    with pytest.raises(Misconfigured, match="GATEWAY_MEDIA_LIMITS"):
+        Settings(media_limits=limits)
+
+
+def test_a_limit_takes_the_place_of_the_usual_one() -> None:
+    usual, mine = Settings().media_bytes, Settings(media_limits="image=3, file=7").media_bytes
+    assert (mine["image"], mine["file"], mine["video"]) == (3 << 20, 7 << 20, usual["video"])
+
+
 @pytest.mark.parametrize("url", ["http://x", "s3://", "file:relative", "s3://b?endpont=x"])
 def test_addresses_that_are_none_are_refused(url: str) -> None:
     with pytest.raises(Misconfigured):

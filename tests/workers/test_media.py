@@ -15,6 +15,7 @@ from storage.erasing import Erasing
 from storage.media import MEDIA, end, stored
 from storage.media_schema import media
 from storage.objects import ObjectStore
+from storage.rotations import Rotations
 from tests.connectors.kit.loopback import raw
 from tests.workers.pictures import PNG, Gallery, connected, gallery, served
 from workers.sweeping_media import MediaSweep
@@ -235,6 +236,24 @@ def test_what_was_ended_and_not_looked_at_is_hurried(database_url: str, tmp_path
         here.rig.parts.upkeep.run()
         here.work()
         assert here.objects() == set()
+
+
+def test_a_rotation_seals_the_row_anew_and_leaves_the_object(
+    database_url: str, tmp_path: Path
+) -> None:
+    with gallery(database_url, tmp_path, served(PNG)) as here:
+        connected(here, "acme")
+        here.receive()
+        here.work()
+        (before,) = here.all()
+        (object_,) = (tmp_path / "objects").rglob("med_*")
+        written = object_.stat().st_ino, object_.stat().st_mtime_ns
+        Rotations(here.rig.database).order(["acme"])
+        here.rig.parts.resealer.run()
+        (after,) = here.all()
+        assert before.sealed[:5] != after.sealed[:5]
+        assert here.opened(after) == PNG
+        assert (object_.stat().st_ino, object_.stat().st_mtime_ns) == written
 
 
 def test_a_message_without_media_costs_no_row(sqlite_url: str, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 import typer
 
 from contracts.errors import GatewayError
-from gateway.cli.doctor import broker, database, machine, pooler, providers, public, vault
+from gateway.cli.doctor import broker, database, machine, objects, pooler, providers, public, vault
 from gateway.cli.doctor.finding import Check, Finding, fault
 from gateway.cli.output import write_json
 from gateway.cli.parts import Parts, parts
@@ -28,6 +28,7 @@ CHECKS: Final[Sequence[tuple[str, Check]]] = (
     ("partitions", database.partitions),
     ("messages", vault.messages),
     ("broker", broker.reachable),
+    ("objects", objects.usable),
     ("disk", machine.disk),
     ("lag", database.lag),
     ("unrouted", database.unrouted),

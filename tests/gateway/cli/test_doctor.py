@@ -312,3 +312,10 @@ def test_partitions_that_run_out_are_told(postgres_url: str, tmp_path: Path) -> 
         assert _levels(_environ(rig))["partitions"][0].level == "fault"
     finally:
         rig.close()
+
+
+def test_an_object_store_that_cannot_be_written_is_a_fault(rig: Rig, tmp_path: Path) -> None:
+    assert [one.level for one in _levels(_environ(rig))["objects"]] == ["ok"]
+    (tmp_path / "a file").write_text("")
+    (found,) = _levels(_environ(rig, GATEWAY_OBJECTS_URL=f"file:{tmp_path}/a file/x"))["objects"]
+    assert (found.level, found.detail) == ("fault", "objects: Not a directory")
