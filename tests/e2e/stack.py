@@ -105,6 +105,8 @@ class Feed:
         self._url = url.partition("?")[0]
         self._http = httpx.Client(headers={name: value}, timeout=40, trust_env=False)
         self._next = ""
+        self.passed_over = {"cleverbox.attachment.updated"}
+        """Types that come when they come; whoever waits for them empties this."""
 
     def __enter__(self) -> Self:
         return self
@@ -114,13 +116,17 @@ class Feed:
 
     def pull(self, wait: float = 0) -> list[Json]:
         """The next messages, waiting for some for `wait` seconds."""
-        query: dict[str, Any] = {"after": self._next, "limit": 1000, "wait": wait, **self._whose}
-        answer = self._http.get(self._url, params=query)
-        assert answer.status_code == 200, answer.text
-        page = answer.json()
-        self._next = page["next"]
-        messages: list[Json] = page["messages"]
-        return messages
+        until = time.monotonic() + wait
+        while True:
+            left = max(0.0, until - time.monotonic())
+            query: dict[str, Any] = {"after": self._next, "limit": 1000, "wait": left}
+            answer = self._http.get(self._url, params=query | self._whose)
+            assert answer.status_code == 200, answer.text
+            page = answer.json()
+            self._next = page["next"]
+            messages = [one for one in page["messages"] if one["type"] not in self.passed_over]
+            if messages or not page["messages"]:
+                return messages
 
     def skip(self) -> Self:
         """Go to the end of what is there now."""
