@@ -118,6 +118,15 @@ class Play:
             return set()
         return {x["data"].get("text") for x in answer.raise_for_status().json()["messages"]}
 
+    def _upload(self, client: httpx.Client) -> None:
+        """A file to send, and what is stored of it."""
+        body = self.planted.secret("file text", "dear ").encode() * 3
+        named = {"tenant": TENANT, "name": self.planted.secret("name", suffix=".txt")}
+        kind = {"content-type": "text/plain"}
+        made = client.post("/v1/attachments", params=named, content=body, headers=kind)
+        assert made.status_code == 201
+        assert client.get(f"/v1/attachments/{made.json()['id']}").content == body
+
     def calls(self) -> None:
         """Everything that a reader asks."""
         found = self.pull(wait=1)
@@ -128,11 +137,9 @@ class Play:
             for name in ("crm", "filtered"):
                 types = ["message.received"] if name == "filtered" else []
                 client.put(f"/v1/consumers/{name}", json={"start": "beginning", "types": types})
-                pulled = client.get(f"/v1/consumers/{name}/messages", params={"wait": 1}).json()
-                cursor = {"cursor": pulled["next"]}
-                assert client.post(f"/v1/consumers/{name}/commit", json=cursor).status_code == 200
-                assert client.get(f"/v1/consumers/{name}").json()["lag"] == 0
+                _read_up(client, name)
             assert client.get("/v1/connections").json()["connections"]
+            self._upload(client)
         with self.stage.client(self.operator) as client:
             for status in ("parked", "unrouted", "waiting"):
                 listed = client.get("/v1/deliveries", params={"status": status}).json()
@@ -196,6 +203,19 @@ class Play:
         command("connections", "show", f"con_{id_}", expect=1)
         command("deliveries", "show", f"prk_{id_}", expect=1)
         command("keys", "revoke", word, expect=1)
+
+
+def _read_up(client: httpx.Client, consumer: str) -> None:
+    """To the end, and commit: what became of media may come meanwhile."""
+    lag = 1
+    for _ in range(20):
+        pulled = client.get(f"/v1/consumers/{consumer}/messages", params={"wait": 1}).json()
+        cursor = {"cursor": pulled["next"]}
+        assert client.post(f"/v1/consumers/{consumer}/commit", json=cursor).status_code == 200
+        lag = client.get(f"/v1/consumers/{consumer}").json()["lag"]
+        if lag == 0:
+            return
+    raise AssertionError(f"lag {lag}")
 
 
 def _refused(answer: httpx.Response) -> None:

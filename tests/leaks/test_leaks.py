@@ -71,7 +71,7 @@ ALLOWED: Final = (
     ),
     Allowed(
         "URL of others",
-        "page|other page",
+        "page|other page|contact",
         "Graph has what is asked for in its path",
     ),
     Allowed(
