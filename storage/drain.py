@@ -128,10 +128,10 @@ class DrainStore:
     def write(self, turn: Turn) -> Written:
         """Commit a turn. Raises `LeaseLost` (nothing is written then) and `StoreUnavailable`."""
         with self._database.write() as connection:
+            tell_later(connection, turn.settled)
             if turn.first is not None:
                 turn.first(connection)
             look_at(connection, turn.named)
-            tell_later(connection, turn.settled)
             wanted = self._guarded(connection, turn)
             settle(connection, turn.settled)
             if wanted.threads:

@@ -160,7 +160,14 @@ class Parts:
         self._end(store, known, normalizer)
         self._reconcile(store, known)
         self.pauser = Pauser(
-            Pauses(self.database), known, self.rows, store, normalizer, self.turning, receiving
+            Pauses(self.database),
+            known,
+            self.rows,
+            store,
+            normalizer,
+            self.turning,
+            receiving,
+            matching,
         )
         self.heeding = self._heeding(store, normalizer)
         self._look_up(store, known, normalizer)

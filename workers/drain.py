@@ -15,6 +15,7 @@ from storage.leases import LANE, Lease, Leases
 from storage.turns import Deferred, StoredItem, Turn
 from token_vault import Vault
 from workers.fair import share
+from workers.normalizing import Outcome
 from workers.opening import FINAL, ItemOpener
 from workers.routing import Opened, Router
 
@@ -205,6 +206,10 @@ class Drainer:
 
     def _route(self, item: Item) -> bytes:
         return self._vault.deployment().hash("route", item.provider, item.route)
+
+    def matched(self, outcome: Outcome) -> Outcome:
+        """See `Matching.matched`: of what is read again apart from the lanes."""
+        return self._router.matched(outcome)
 
     def write(
         self,

@@ -15,26 +15,14 @@ from contracts import content
 from contracts.connector import Event
 from contracts.errors import Tampered, UnknownKey
 from contracts.sending import Letter, Sent
-from storage.connections import Connection
 from storage.outbox import Outbox, Send
 from storage.turns import Append, Settled
 from workers.letters import Letters
-from workers.normalizing import Normalizer
+from workers.normalizing import Happened, Normalizer, Outcome
 
 log = structlog.get_logger()
 
 VIA: Final = "gateway"
-
-
-class Receipt(NamedTuple):
-    """Such an event, as it was normalised for a connection; `place` is its message's."""
-
-    place: int
-    event: Event
-    received_at_ms: int
-    channel: str
-    connection: Connection
-    late: bool
 
 
 class Matched(NamedTuple):
@@ -52,7 +40,16 @@ class Matching:
     def __init__(self, outbox: Outbox, letters: Letters, normalizer: Normalizer) -> None:
         self._outbox, self._letters, self._normalizer = outbox, letters, normalizer
 
-    def match(self, receipts: Sequence[Receipt]) -> Matched:
+    def matched(self, outcome: Outcome) -> Outcome:
+        """`outcome` with what is about our own sends said so. Raises `Unavailable`."""
+        found = self.match(outcome.told)
+        if not found.instead:
+            return outcome
+        said = (found.instead.get(n, append) for n, append in enumerate(outcome.appends))
+        appends = [append for append in said if append is not None]
+        return outcome._replace(appends=appends, settled=found.settled)
+
+    def match(self, receipts: Sequence[Happened]) -> Matched:
         """One look-up for all of `receipts`, which are in order. Raises `Unavailable`."""
         matched = Matched({}, [])
         if not receipts:
@@ -71,14 +68,14 @@ class Matching:
                 by_hash |= dict.fromkeys(named, own[0].id) if len(named) == 1 else {}
         return matched
 
-    def _hashes(self, receipt: Receipt) -> list[bytes]:
+    def _hashes(self, receipt: Happened) -> list[bytes]:
         said: Any = receipt.event.content
         ids = [said.message_id] if isinstance(said, content.MessageSent) else said.message_ids
         return [self._normalizer.sent_hash(receipt.connection, id_) for id_ in ids]
 
     def _settle(
         self,
-        receipt: Receipt,
+        receipt: Happened,
         own: Sequence[Send],
         hashes: Sequence[bytes],
         sends: dict[str, Send],
@@ -135,7 +132,7 @@ def _ids(said: content.Content) -> tuple[str, ...]:
     return ()
 
 
-def _own(receipt: Receipt, by_hash: Sequence[str | None], sends: dict[str, Send]) -> list[Send]:
+def _own(receipt: Happened, by_hash: Sequence[str | None], sends: dict[str, Send]) -> list[Send]:
     """Those of this very connection: an account's others hear of the same messages."""
     ids = dict.fromkeys([*by_hash, receipt.event.send])
     found = [sends[id_] for id_ in ids if id_ in sends]

@@ -28,7 +28,7 @@ from storage import message_id
 from storage.connections import Connection
 from storage.database import now_ms
 from storage.deliveries import park_id
-from storage.turns import Append, Lookup, NewMedia, Park, Thread
+from storage.turns import Append, Lookup, NewMedia, Park, Settled, Thread
 from token_vault import Purpose, TenantKeys, Vault, contact_hash, conversation_id, sent_hash
 from workers.acquainting import Acquainting
 from workers.attaching import to_be_fetched
@@ -46,10 +46,21 @@ RECEIPTS: Final = (MessageSent, MessageDelivered, MessageRead, MessageFailed)
 """Types of messages that may be about our own sends."""
 
 
+class Happened(NamedTuple):
+    """An event as it was read for a connection; `place` is that of its message in the outcome."""
+
+    place: int
+    event: Event
+    received_at_ms: int
+    channel: str
+    connection: Connection
+    late: bool
+
+
 class Outcome(NamedTuple):
     """What an item became for one connection: messages, how it failed where it did, with whom it
-    has conversations, what is to be looked up before it is a message, media to be fetched, and
-    events that may be about our own sends, with the place of their message.
+    has conversations, what is to be looked up before it is a message, media to be fetched, events
+    that may be about our own sends, and once these are matched their outcomes.
     """
 
     appends: list[Append]
@@ -57,18 +68,21 @@ class Outcome(NamedTuple):
     threads: list[Thread]
     lookups: list[Lookup]
     media: list[NewMedia]
-    told: list[tuple[int, Event]]
+    told: list[Happened]
+    settled: list[Settled]
 
     def and_then(self, other: "Outcome") -> None:
         """What another item became comes after it."""
+        before = len(self.appends)
+        told = [one._replace(place=one.place + before) for one in other.told]
         mine: Iterable[list[Any]] = self
-        theirs: Iterable[list[Any]] = other
+        theirs: Iterable[list[Any]] = other._replace(told=told)
         for part, more in zip(mine, theirs, strict=True):
             part.extend(more)
 
     def for_turn(self) -> dict[str, Any]:
         """What is to be written, by the names of a `Turn`. What is told of our own sends is in the
-        messages, and matched by the drain alone.
+        messages, once it was matched (`workers.matching`).
         """
         parts = self._asdict().items()
         return {name: part for name, part in parts if name not in ("unreadable", "told")}
@@ -117,7 +131,7 @@ class Normalizer:
         """
         keys = self._vault.tenant(connection.tenant)
         account = self._account(connection, keys)
-        outcome = Outcome([], [], [], [], [], [])
+        outcome = nothing()
         try:
             for event in connector.normalize(item, self._context(connection, account, keys)):
                 if isinstance(event, Ignored):
@@ -134,8 +148,11 @@ class Normalizer:
                 if isinstance(connector, Completes) and type(event.content) in connector.completes:
                     outcome.lookups.append(Lookup(append, now_ms() + int(PATIENCE_S * 1000)))
                     continue
+                happened = Happened(
+                    len(outcome.appends), event, received_at_ms, connector.channel, connection, late
+                )
                 asks = isinstance(connector, TellsProfiles)
-                self._add(event, append, received_at_ms, connection, outcome, asks=asks)
+                self._add(happened, append, outcome, asks=asks)
         except (GatewayError, MemoryError):
             raise
         # a connector's mistake must not stop the lane: it parks the item
@@ -144,21 +161,13 @@ class Normalizer:
             outcome.unreadable.append(Unreadable("item", type(error).__name__))
         return outcome
 
-    def _add(
-        self,
-        event: Event,
-        append: Append,
-        received_at_ms: int,
-        connection: Connection,
-        outcome: Outcome,
-        *,
-        asks: bool,
-    ) -> None:
-        """The message of `event`, and what comes with it. `asks`: who contacts are can be asked
-        for; of who comments the name comes along.
+    def _add(self, happened: Happened, append: Append, outcome: Outcome, *, asks: bool) -> None:
+        """Its message, and what comes with it. `asks`: who contacts are can be asked for; of who
+        comments the name comes along.
         """
+        _, event, received_at_ms, _, connection, _ = happened
         if isinstance(event.content, RECEIPTS):
-            outcome.told.append((len(outcome.appends), event))
+            outcome.told.append(happened)
         outcome.appends.append(append)
         keys = self._vault.tenant(connection.tenant)
         if event.media:

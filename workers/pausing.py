@@ -17,6 +17,7 @@ from storage.drain import DrainStore
 from storage.due import DueRows, Taken
 from storage.pausing import RESUMING, Batch, Lifted, Pause, Pauses, Said
 from storage.turns import Park, Turn
+from workers.matching import Matching
 from workers.normalizing import Normalizer, Outcome, nothing
 from workers.turning import Change, Turning
 
@@ -47,7 +48,9 @@ class Pauser:
         normalizer: Normalizer,
         turning: Turning,
         connectors: Mapping[str, Receives],
+        matching: Matching,
     ) -> None:
+        self._matching = matching
         self._pauses, self._connections = pauses, connections
         self._rows, self._store = rows, store
         self._normalizer, self._turning = normalizer, turning
@@ -104,7 +107,7 @@ class Pauser:
             read = self._read_again(connection, parks) if tried else self._read(connection, parks)
             ids = [park.id for park in parks]
             turn = Turn(parks=read.parks, unparked=ids, tried=tried)
-            turn = turn._replace(**read.outcome.for_turn())
+            turn = turn._replace(**self._matching.matched(read.outcome).for_turn())
             if len(parks) < limit:
                 self._lift(row, connection, turn)
             else:

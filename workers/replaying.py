@@ -157,5 +157,6 @@ class Replayer:
             self._normalizer.unpark(park), park.received_at_ms, connector, connection, late=True
         )
         done = () if outcome.unreadable else (park.id,)
-        written = self._store.write(Turn(unparked=done)._replace(**outcome.for_turn()))
+        read = self._drainer.matched(outcome).for_turn()
+        written = self._store.write(Turn(unparked=done)._replace(**read))
         return Tally(1, written.added, written.duplicate, 1 - len(done), 0)

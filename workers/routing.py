@@ -23,8 +23,8 @@ from storage.turns import (
 )
 from workers.consents import Consents, Named
 from workers.hearing import Hearing
-from workers.matching import Matching, Receipt
-from workers.normalizing import Normalizer, Outcome
+from workers.matching import Matching
+from workers.normalizing import Normalizer, Outcome, nothing
 
 log = structlog.get_logger()
 
@@ -94,7 +94,7 @@ class Router:
         for it, and so is what comes while it is paused. Raises `Unavailable`.
         """
         routed = Routed([], [], [], [], [], [], [], [])
-        receipts: list[Receipt] = []
+        read = nothing()
         for one in self._addressed(work, routed):
             with _unless_shredded(one.connection):
                 if one.connection.status == PAUSED:
@@ -103,24 +103,15 @@ class Router:
                 outcome = self._normalizer.normalize(
                     one.item, one.stored.received_at_ms, one.connector, one.connection, late=late
                 )
-                receipts.extend(_receipts(one, outcome, len(routed.appends), late=late))
-                routed.appends.extend(outcome.appends)
-                routed.threads.extend(outcome.threads)
-                routed.lookups.extend(outcome.lookups)
-                routed.media.extend(outcome.media)
+                read.and_then(outcome)
                 if outcome.unreadable:
                     detail = "; ".join(f"{x.kind}: {x.error}" for x in outcome.unreadable)
                     routed.parks.append(self._park(one, "unreadable", detail))
-        return self._matched(routed, receipts)
+        return routed._replace(**self.matched(read).for_turn())
 
-    def _matched(self, routed: Routed, receipts: Sequence[Receipt]) -> Routed:
-        """With what is about our own sends said so."""
-        matched = self._matching.match(receipts)
-        if not matched.instead:
-            return routed
-        said = (matched.instead.get(n, append) for n, append in enumerate(routed.appends))
-        appends = [append for append in said if append is not None]
-        return routed._replace(appends=appends, settled=matched.settled)
+    def matched(self, outcome: Outcome) -> Outcome:
+        """See `Matching.matched`."""
+        return self._matching.matched(outcome)
 
     def park(self, work: Sequence[Opened], reason: str) -> Routed:
         """Park `work` for every connection that may have it, unread; for one that is paused it
@@ -167,19 +158,6 @@ def _unless_shredded(connection: Connection) -> Iterator[None]:
         yield
     except KeyDestroyed:
         log.warning("drain.tenant_destroyed", connection=connection.id)
-
-
-def _receipts(one: _Addressed, outcome: Outcome, before: int, *, late: bool) -> Iterator[Receipt]:
-    """What may be about our own sends, with its place behind `before` messages of other items."""
-    for place, event in outcome.told:
-        yield Receipt(
-            before + place,
-            event,
-            one.stored.received_at_ms,
-            one.connector.channel,
-            one.connection,
-            late,
-        )
 
 
 def _receives(connection: Connection, stored: StoredItem) -> bool:

@@ -207,6 +207,7 @@ def pauser(rig: Rig, database: Database, kind: type[J]) -> tuple[J, DueRows]:
         normalizer,
         Turning(normalizer, rig.vault, "http://localhost", {"facebook": "messenger"}),
         rig.parts.pauser._connectors,
+        rig.parts.pauser._matching,
     )
     made.batch = 2
     return made, rows

@@ -25,6 +25,7 @@ from storage.due import DueRows
 from storage.erasing import Erasing
 from storage.grants import RECONCILE
 from storage.outbox import SEND, SETTLE
+from storage.pausing import Pauses
 from storage.schema import due
 from storage.sending_schema import sends
 from tests.workers.granted import come_due
@@ -226,6 +227,21 @@ def test_receipts_in_the_same_batch_as_the_echo_name_them_too(stage: Stage) -> N
     drain(lanes)
     (delivered,) = stage.said("delivered")
     assert delivered.data.send_ids == (send.id,)
+
+
+def test_an_echo_that_waited_out_a_pause_settles_its_send(stage: Stage) -> None:
+    send = stage.post("Hello")
+    stage.box.answers = [OutcomeUnknown("the answer is lost")]
+    stage.work()
+    pauses = Pauses(stage.rig.database)
+    pauses.order(stage.page.id, reason="", by="test")
+    stage.echo(send)
+    assert stage.said("sent") == []
+    pauses.resume(stage.page.id)
+    stage.work()
+    assert stage.state(send) == ("sent", "")
+    (said,) = stage.said("sent")
+    assert said.data.send_id == send.id
 
 
 def test_another_tenants_echo_is_not_ours(stage: Stage) -> None:
