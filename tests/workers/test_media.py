@@ -15,6 +15,7 @@ from storage.erasing import Erasing
 from storage.media import MEDIA, end, stored
 from storage.media_schema import media
 from storage.objects import ObjectStore
+from storage.revocations import REVOKE, Revocations
 from storage.rotations import Rotations
 from tests.connectors.kit.loopback import raw
 from tests.workers.pictures import PNG, Gallery, connected, gallery, served
@@ -148,6 +149,29 @@ def test_erased_while_it_is_fetched_nothing_stays(database_url: str, tmp_path: P
         assert here.updates() == []
 
 
+def test_killed_between_object_and_row_it_is_fetched_again(
+    database_url: str, tmp_path: Path
+) -> None:
+    """The next worker writes the same object anew: there is no other of which nobody knows."""
+    with gallery(database_url, tmp_path, served(PNG)) as here:
+        connected(here, "acme")
+        (row,) = here.receive()
+        fetcher, objects = here.rig.parts.media._fetcher, here.rig.parts.objects
+        fetcher._objects = Interrupted(objects, killed)
+        with pytest.raises(SystemExit):
+            here.work()
+        assert ([r.state for r in here.all()], here.objects()) == (["waiting"], {row.id})
+        fetcher._objects = objects
+        here.make_due()  # its lease is over
+        here.work()
+        (row,) = here.all()
+        assert (here.opened(row), here.objects(), len(here.updates())) == (PNG, {row.id}, 1)
+
+
+def killed() -> None:
+    raise SystemExit
+
+
 class Interrupted:
     """An object store where something happens after each object was written."""
 
@@ -168,6 +192,23 @@ def test_a_revoked_connection_keeps_no_media(database_url: str, tmp_path: Path) 
         here.work()
         assert ([r.state for r in here.all()], here.updates()) == (["ended"], [])
         assert here.server.heads == []
+
+
+def test_revoking_deletes_what_is_stored_and_the_receipt_says_so(
+    database_url: str, tmp_path: Path
+) -> None:
+    with gallery(database_url, tmp_path, served(PNG)) as here:
+        (made,) = connected(here, "acme")
+        here.receive()
+        here.work()
+        revocations = Revocations(here.rig.database)
+        ordered = revocations.order(made.id, reason="", by="test")
+        for row in here.rows.due.take([REVOKE], 1):
+            here.rig.parts.revoker.run(row)
+        (step,) = (one for one in revocations.get(ordered.id).steps if one.step == "retention")
+        assert "1 media removed" in step.detail
+        here.work()
+        assert ([r.state for r in here.all()], here.objects()) == (["ended"], set())
 
 
 def test_they_end_when_their_time_is_over(database_url: str, tmp_path: Path) -> None:
