@@ -9,6 +9,8 @@ from contracts.sending import Kind
 from gateway.shapes import ConnectionId, Time
 
 Id = Annotated[str, Meta(min_length=1, max_length=500)]
+CommentId = Annotated[str, Meta(pattern=r"^[0-9A-Za-z_]{1,500}$(?!\n)")]
+"""It becomes a part of an address."""
 SendState = Literal["queued", "sending", "sent", "failed", "unknown"]
 
 
@@ -29,7 +31,7 @@ class AddressBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """By the provider's ids: a contact, or a comment that is answered."""
 
     contact: Id | None = None
-    comment: Id | None = None
+    comment: CommentId | None = None
 
 
 class AttachmentBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

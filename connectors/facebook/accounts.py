@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from connectors.kit.meta.paths import path_of
 from connectors.kit.meta.settings import MetaSettings
 from contracts.accounts import Choice, Offers, Subscribed, Subscribes
 from contracts.errors import Permanent
@@ -62,7 +63,7 @@ class Pages(Offers, Subscribes):
         """
         graph = self._graph(client, account)
         fields = _wanted(features) | (self._shown(graph, account) or frozenset())
-        graph.put(f"{account}/subscribed_apps", subscribed_fields=",".join(sorted(fields)))
+        graph.put(path_of(account, "subscribed_apps"), subscribed_fields=",".join(sorted(fields)))
 
     def inspect(self, client: httpx.Client, account: str, features: Collection[str]) -> Subscribed:
         shown = self._shown(self._graph(client, account), account)
@@ -73,13 +74,13 @@ class Pages(Offers, Subscribes):
     def unsubscribe(self, client: httpx.Client, account: str) -> None:
         graph = self._graph(client, account)
         if self._shown(graph, account) is not None:
-            graph.delete(f"{account}/subscribed_apps")
+            graph.delete(path_of(account, "subscribed_apps"))
 
     def _shown(self, graph: Graph, account: str) -> frozenset[str] | None:
         """The fields of our own app's subscription, or None without one."""
         if self.settings.app_id is None:
             raise Permanent("META_APP_ID is not set, so our own subscription cannot be told")
-        for app in graph.each(f"{account}/subscribed_apps"):
+        for app in graph.each(path_of(account, "subscribed_apps")):
             if str(app.get("id")) == self.settings.app_id:
                 return frozenset(map(str, app.get("subscribed_fields") or ()))
         return None

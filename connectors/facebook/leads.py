@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
+from connectors.kit.meta.paths import path_of
 from connectors.kit.meta.settings import MetaSettings
 from contracts.content import Content, LeadCreated
-from contracts.errors import Permanent, Retryable
+from contracts.errors import Retryable
 from contracts.lookups import Completes
 
 if TYPE_CHECKING:
@@ -38,11 +39,9 @@ class Leads(Completes):
         from connectors.kit.meta.graph import Graph
 
         assert isinstance(said, LeadCreated)  # noqa: S101 - the contract's
-        if not (said.lead_id.isascii() and said.lead_id.isalnum()):
-            raise Permanent("the lead's id is none")  # it becomes a part of the path
         graph = Graph(client, self.settings.graph_version, account)
         fields: dict[str, tuple[str, ...]] = {}
-        for one in _read(graph.get(said.lead_id, fields="field_data")).field_data:
+        for one in _read(graph.get(path_of(said.lead_id), fields="field_data")).field_data:
             fields[one.name] = (*fields.get(one.name, ()), *one.values)
         return msgspec.structs.replace(said, fields=fields)
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from connectors.kit.meta.graph import Graph
+from connectors.kit.meta.paths import path_of
 from connectors.kit.shape import Id
 from contracts.accounts import Choice
 from contracts.errors import Permanent, Retryable
@@ -63,7 +64,7 @@ def _named(granted: Granted) -> frozenset[str]:
 def _of_businesses(graph: Graph) -> Iterator[_Page]:
     for business in graph.each("me/businesses", fields="id", limit=_MOST_AT_ONCE):
         for edge in ("owned_pages", "client_pages"):
-            yield from _all(graph, f"{business.get('id')}/{edge}", _OF_PAGE)
+            yield from _all(graph, path_of(str(business.get("id")), edge), _OF_PAGE)
 
 
 def _all(graph: Graph, path: str, fields: str) -> Iterator[_Page]:
@@ -73,7 +74,7 @@ def _all(graph: Graph, path: str, fields: str) -> Iterator[_Page]:
 def _one(graph: Graph, page: str) -> _Page:
     """A Page that may not be asked is still shown: it was ticked in the dialog."""
     try:
-        return _page(graph.get(page, fields=_OF_PAGE))
+        return _page(graph.get(path_of(page), fields=_OF_PAGE))
     except Permanent:
         return _Page(id=page)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from connectors.kit.meta.messaging.profiles import OF_PAGES, known, path_of
+from connectors.kit.meta.messaging.profiles import OF_PAGES, known
+from connectors.kit.meta.paths import path_of
 from connectors.kit.meta.settings import MetaSettings
 from contracts.profiles import Known, TellsProfiles
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from connectors.kit.meta.messaging.sending import MESSENGER, request, sent
+from connectors.kit.meta.paths import path_of
 from connectors.kit.meta.settings import MetaSettings
 from contracts.sending import Outgoing, Rules, Sends, Sent, What
 
@@ -28,6 +29,7 @@ class PageSends(Sends):
         graph = Graph(client, self.settings.graph_version, outgoing.account)
         if outgoing.what == "public_reply":
             picture = outgoing.attachments[0].url if outgoing.attachments else None
-            path, said = f"{outgoing.to}/comments", outgoing.text or None
+            path, said = path_of(outgoing.to, "comments"), outgoing.text or None
             return sent(graph.post(path, message=said, attachment_url=picture), "id")
-        return sent(graph.post(f"{outgoing.account}/messages", **request(outgoing)), "message_id")
+        path = path_of(outgoing.account, "messages")
+        return sent(graph.post(path, **request(outgoing)), "message_id")

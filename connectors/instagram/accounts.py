@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import msgspec
 
+from connectors.kit.meta.paths import path_of
 from connectors.kit.meta.settings import MetaApps
 from contracts.accounts import Choice, Offers, Subscribed, Subscribes
 from contracts.errors import Retryable
@@ -81,7 +82,8 @@ class ProfessionalAccounts(Offers, Subscribes):
         from connectors.kit.meta.errors import error_of, refusal
         from connectors.kit.transport.failures import read
 
-        url = f"{API}/{self.settings.meta_graph_version}/{account}/subscribed_apps"
+        path = path_of(account, "subscribed_apps")
+        url = f"{API}/{self.settings.meta_graph_version}/{path}"
         response = client.request(method, url, data=form, extensions={"idempotent": True})
         if response.status_code != 200 or error_of(response.content):
             raise refusal(read(response), account)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from connectors.kit.meta.messaging.profiles import OF_INSTAGRAM, known, path_of
+from connectors.kit.meta.messaging.profiles import OF_INSTAGRAM, known
+from connectors.kit.meta.paths import path_of
 from connectors.kit.meta.settings import MetaApps
 from contracts.errors import Retryable
 from contracts.profiles import Known, TellsProfiles

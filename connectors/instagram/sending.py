@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from connectors.kit.meta.messaging.sending import INSTAGRAM, request, sent
+from connectors.kit.meta.paths import path_of
 from connectors.kit.meta.settings import MetaApps
 from contracts.sending import Outgoing, Rules, Sends, Sent, What
 
@@ -30,9 +31,9 @@ class ProfessionalSends(Sends):
         """See `Sends.send`."""
         if outgoing.what == "public_reply":
             said = {"message": outgoing.text}
-            return sent(self._post(client, outgoing, f"{outgoing.to}/replies", said), "id")
+            return sent(self._post(client, outgoing, path_of(outgoing.to, "replies"), said), "id")
         asked = request(outgoing)
-        answer = self._post(client, outgoing, f"{outgoing.account}/messages", asked)
+        answer = self._post(client, outgoing, path_of(outgoing.account, "messages"), asked)
         return sent(answer, "message_id")
 
     def _post(

@@ -9,6 +9,7 @@ import hmac
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from connectors.kit.meta.paths import path_of
 from connectors.kit.meta.settings import MetaSettings
 from contracts.accounts import Choice, Offers, Registers, Subscribed, Subscribes
 from contracts.errors import Permanent, PermissionMissing
@@ -49,12 +50,12 @@ class Numbers(Offers, Registers, Subscribes):
         left alone: registering would take it out of there.
         """
         graph = self._graph(client, account)
-        shown = graph.get(account, fields="platform_type,is_on_biz_app")
+        shown = graph.get(path_of(account), fields="platform_type,is_on_biz_app")
         if shown.get("platform_type") == "CLOUD_API" or shown.get("is_on_biz_app"):
             return
         pin = self.pin(account)
         try:
-            graph.put(f"{account}/register", messaging_product="whatsapp", pin=pin)
+            graph.put(path_of(account, "register"), messaging_product="whatsapp", pin=pin)
         except Permanent as error:  # another PIN, too many tries: its owner's to mend
             raise PermissionMissing(str(error), code=error.code) from None
 
@@ -69,7 +70,7 @@ class Numbers(Offers, Registers, Subscribes):
     def subscribe(self, client: httpx.Client, account: str, features: Collection[str]) -> None:
         """See `Subscribes.subscribe`. Which fields are delivered is set in the app's dashboard."""
         graph = self._graph(client, account)
-        graph.put(f"{_waba(graph, account)}/subscribed_apps")
+        graph.put(path_of(_waba(graph, account), "subscribed_apps"))
 
     def inspect(self, client: httpx.Client, account: str, features: Collection[str]) -> Subscribed:
         graph = self._graph(client, account)
@@ -87,13 +88,13 @@ class Numbers(Offers, Registers, Subscribes):
         if waba != account and len(_numbers(graph, waba)) > 1:
             raise Permanent("its WhatsApp Business Account has other numbers, and stays subscribed")
         if self._shows(graph, waba):
-            graph.delete(f"{waba}/subscribed_apps")
+            graph.delete(path_of(waba, "subscribed_apps"))
 
     def _shows(self, graph: Graph, waba: str) -> bool:
         """Whether our own app is subscribed."""
         if self.settings.app_id is None:
             raise Permanent("META_APP_ID is not set, so our own subscription cannot be told")
-        subscribed = graph.each(f"{waba}/subscribed_apps")
+        subscribed = graph.each(path_of(waba, "subscribed_apps"))
         apps = (one.get("whatsapp_business_api_data") for one in subscribed)
         return self.settings.app_id in [str(app.get("id")) for app in apps if isinstance(app, dict)]
 
@@ -109,7 +110,7 @@ def _waba(graph: Graph, account: str) -> str:
 
     Source: https://developers.facebook.com/docs/whatsapp/cloud-api/health-status.
     """
-    health = graph.get(account, fields="health_status").get("health_status")
+    health = graph.get(path_of(account), fields="health_status").get("health_status")
     entities = health.get("entities") if isinstance(health, dict) else None
     for entity in entities or ():
         if isinstance(entity, dict) and entity.get("entity_type") == "WABA" and entity.get("id"):
@@ -121,7 +122,7 @@ def _numbers(graph: Graph, waba: str) -> list[Choice]:
     """A WABA that may not be asked is still shown: it was shared in the dialog."""
     asked = "id,display_phone_number,verified_name"
     try:
-        told = [*graph.each(f"{waba}/phone_numbers", fields=asked, limit=_MOST_AT_ONCE)]
+        told = [*graph.each(path_of(waba, "phone_numbers"), fields=asked, limit=_MOST_AT_ONCE)]
     except Permanent:
         return [Choice(waba, "", hindrance="no-access")]
     return [_choice(number, waba) for number in told if number.get("id")]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import msgspec
 
 from connectors.kit.meta.hosts import GRAPH_HOST
+from connectors.kit.meta.paths import path_of
 from connectors.kit.meta.settings import MetaSettings
 from connectors.kit.shape import Id
 from connectors.whatsapp.occasion import address_of
@@ -93,7 +94,8 @@ class NumberSends(Sends):
         from connectors.kit.transport.failures import read
         from connectors.kit.transport.refusals import unclear
 
-        place = f"https://{GRAPH_HOST}/{self.settings.graph_version}/{outgoing.account}/messages"
+        path = path_of(outgoing.account, "messages")
+        place = f"https://{GRAPH_HOST}/{self.settings.graph_version}/{path}"
         response = client.post(place, json=request(outgoing))
         if response.status_code != 200 or error_of(response.content):
             raise refusal(read(response), outgoing.account)

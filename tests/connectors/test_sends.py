@@ -3,13 +3,18 @@
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
+from pytest_httpx import HTTPXMock
 
 from connectors.kit.meta.messaging.sending import INSTAGRAM, MESSENGER
-from connectors.registry import PROVIDERS
+from connectors.registry import PROVIDERS, build
 from contracts.connector import Connector
+from contracts.errors import Permanent
 from contracts.sending import Attached, Choice, Outgoing, Rules, Sends
+from tests.rig import ENVIRON as META
 
+ENVIRON = META | {"INSTAGRAM_APP_ID": "2", "INSTAGRAM_APP_SECRET": "secret"}
 SENDING = [line.connector for line in PROVIDERS if issubclass(line.connector, Sends)]
 PICTURE = Attached("image", "https://example.com/a.jpg")
 
@@ -24,6 +29,34 @@ def test_what_it_sends_needs_a_feature_of_its_own(connector: type[Connector]) ->
     features = {feature.name for feature in connector.features}
     assert {rules.feature for rules in connector.sending.values()} <= features
     assert connector.sending["message"].text > 0
+
+
+STRANGE = (
+    "1/subscribed_apps?subscribed_fields=feed&x=",
+    "1/../2",
+    "1?a",
+    "1#",
+    "",
+    "\u0661",
+    "1\n",
+)
+
+
+@pytest.mark.parametrize("connector", SENDING, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("strange", STRANGE)
+def test_no_id_becomes_another_address(
+    connector: type[Connector], strange: str, httpx_mock: HTTPXMock
+) -> None:
+    """Nothing is asked for: `httpx_mock` would know no answer."""
+    sends = build(ENVIRON).connectors[connector.name]
+    assert isinstance(sends, Sends)
+    wrong = [_outgoing(account=strange, text="a")]
+    if "public_reply" in sends.sending:
+        wrong.append(_outgoing(what="public_reply", to=strange, text="a"))
+    for one in wrong:
+        with httpx.Client() as client, pytest.raises(Permanent, match="the id is none"):
+            sends.send(client, one)
+    assert httpx_mock.get_requests() == []
 
 
 @pytest.mark.parametrize(

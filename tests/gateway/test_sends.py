@@ -96,6 +96,12 @@ REFUSED: list[tuple[dict[str, Any], int, str, str]] = [
         "invalid",
         "reply is needed",
     ),
+    (
+        {"text": "a", "conversation": None, "to": {"comment": "1/likes?x="}, "reply": "public"},
+        400,
+        "invalid",
+        "to.comment",
+    ),
     ({"text": "a", "conversation": None, "to": {}}, 400, "invalid", "a contact or a comment"),
 ]
 

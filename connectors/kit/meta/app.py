@@ -22,6 +22,7 @@ from connectors.kit.meta.errors import (
     verdict,
 )
 from connectors.kit.meta.hosts import GRAPH_HOST
+from connectors.kit.meta.paths import path_of
 from connectors.kit.meta.settings import MetaSettings
 from connectors.kit.shape import Id
 from connectors.kit.transport.failures import read
@@ -160,7 +161,7 @@ class App:
         """End the consent of `user`, an id of our app's. Done already is done. `token`: one that it
         gave, which tells whether there is a consent left where Graph's refusal does not.
         """
-        url = self._url(f"{user}/permissions")
+        url = self._url(path_of(user, "permissions"))
         try:
             self._answer(self._client.delete(url, auth=self._own))
         except ProviderError as error:

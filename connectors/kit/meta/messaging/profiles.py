@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from contracts.errors import Permanent, Retryable
+from contracts.errors import Retryable
 from contracts.profiles import Known
 
 OF_PAGES: Final = "first_name,last_name,profile_pic"
@@ -36,10 +36,3 @@ def known(told: dict[str, Any]) -> Known:
         raise Retryable("the provider answered with something else than a profile") from None
     picture = read.profile_pic or ""
     return Known(read.full_name, picture if picture.startswith("https://") else "")
-
-
-def path_of(contact: str) -> str:
-    """The id as a part of a path. Raises `Permanent` for what cannot be one."""
-    if not (contact.isascii() and contact.replace("_", "").isalnum()):
-        raise Permanent("the contact's id is none")
-    return contact
