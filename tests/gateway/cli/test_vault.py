@@ -76,7 +76,7 @@ def test_data_keys_are_rotated_by_workers(rig: Rig, gateway: Gateway) -> None:
     assert gateway("vault", "status", "--json").json["tenants"] == {"ordered": 2}
     rig.parts.resealer.run()
     found = gateway("vault", "status", "--json").json
-    assert (found["tenants"], found["round"]["resealed"]) == ({"settling": 2}, 4)
+    assert (found["tenants"], found["round"]["resealed"]) == ({"settling": 2}, 6)
     assert "may still seal with the old key" in gateway("vault", "status").out
     assert gateway("vault", "rotate", "--tenant", "acme", "--retire").code == 1
     with rig.database.write() as connection:
