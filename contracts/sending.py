@@ -153,6 +153,12 @@ class Sends(ABC):
         """The deduplication key of the echo of a message, so that echo and outcome are one."""
         return f"message:{message_id}"
 
+    def contact_id(self, text: str) -> str:
+        """The id that the feed has for the contact whom a caller names by `text`: where people may
+        write it in several ways, that of them all.
+        """
+        return text
+
     def address(self, contact_id: str) -> Participant:
         """How the feed names the contact with an id."""
         return contact(contact_id)

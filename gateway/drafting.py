@@ -81,7 +81,7 @@ class Drafting:
         connector = self._connector(connection)
         account = self._account(connection)
         keys = self._vault.tenant(connection.tenant)
-        whom = self._addressee(connection, account, keys, body)
+        whom = self._addressee(connection, connector, account, keys, body)
         attached = tuple(self._enclosing.attached(keys, one) for one in body.attachments)
         outgoing = _outgoing(id_, account, whom, body, attached)
         rules = connector.sending.get(whom.what)
@@ -110,7 +110,12 @@ class Drafting:
         return opened.details.account
 
     def _addressee(
-        self, connection: Connection, account: str, keys: TenantKeys, body: SendBody
+        self,
+        connection: Connection,
+        connector: Sends,
+        account: str,
+        keys: TenantKeys,
+        body: SendBody,
     ) -> Addressee:
         if (body.conversation is None) == (body.to is None):
             raise InvalidInput("body: either conversation or to is needed")
@@ -121,6 +126,7 @@ class Drafting:
             contact = body.to.contact if body.to else None
             if body.to is not None and contact is None:
                 raise InvalidInput("body: to has either a contact or a comment")
+            contact = None if contact is None else connector.contact_id(contact)
             id_ = body.conversation or conversation_id(keys, provider, account, contact or "")
             return self._in_conversation(connection, keys, id_, contact)
         if body.to.contact is not None:

@@ -79,7 +79,8 @@ class Becomes(NamedTuple):
     outcome is ended, that of itself.
 
     `again_at_ms`: the row comes due then, and is let go. `settle_at_ms`: so is the send's own row.
-    `look`: its connection is looked at, since the provider refused its grant.
+    `look`: its connection is looked at, since the provider refused its grant. `contact`: who has
+    got it, as the provider's answer tells (None: as it was).
     """
 
     row: due.Taken
@@ -94,6 +95,7 @@ class Becomes(NamedTuple):
     again_at_ms: int | None = None
     settle_at_ms: int | None = None
     look: bool = False
+    contact: bytes | None = None
 
     def commit(self, connection: sa.Connection) -> None:
         """As a turn's first step: due rows, the connection, the send. Raises `LeaseLost`, and
@@ -109,6 +111,9 @@ class Becomes(NamedTuple):
             due.schedule(connection, SETTLE, self.send.id, self.settle_at_ms)
         share = sa.select(connections.c.id).where(connections.c.id == self.send.connection)
         connection.execute(share.with_for_update(read=True)).all()
+        change(connection, self.send, self._values())
+
+    def _values(self) -> dict[str, Any]:
         values: dict[str, Any] = {
             "state": self.state,
             "reason": self.reason,
@@ -117,11 +122,8 @@ class Becomes(NamedTuple):
             "said": self.said,
             "changed_at_ms": now_ms(),
         }
-        if self.message is not None:
-            values["message"] = self.message
-        if self.sealed is not None:
-            values["sealed"] = self.sealed
-        change(connection, self.send, values)
+        told = {"message": self.message, "sealed": self.sealed, "contact": self.contact}
+        return values | {name: value for name, value in told.items() if value is not None}
 
 
 class Outbox:

@@ -5,7 +5,7 @@ import msgspec
 from contracts.errors import KeyDestroyed
 from contracts.sending import Attached, Letter, Outgoing, Sent, decode_letter, encode_letter
 from storage.outbox import Send
-from token_vault import Purpose, Vault, sent_hash
+from token_vault import Purpose, Vault, contact_hash, sent_hash
 from workers.media_links import MediaLinks
 
 
@@ -39,3 +39,9 @@ class Letters:
     def message(self, send: Send, provider: str, account: str, sent: Sent) -> bytes:
         """How the outbox knows the provider's message."""
         return sent_hash(self._vault.tenant(send.tenant), provider, account, sent.message_id)
+
+    def contact(self, send: Send, provider: str, sent: Sent) -> bytes | None:
+        """Who got it, as the provider tells: by this they are erased. None where it tells none."""
+        if sent.contact is None:
+            return None
+        return contact_hash(self._vault.tenant(send.tenant), provider, sent.contact)

@@ -140,6 +140,7 @@ class Sender:
             message=self._letters.message(send, connection.provider, account, sent),
             sealed=self._letters.seal(send, letter),
             said=True,
+            contact=self._letters.contact(send, connection.provider, sent),
         )
         self._commit(becomes, self._telling.sent(connection, send, letter))
         return False

@@ -39,6 +39,8 @@ _TYPES: Final = {"file": "document"}
 """Ours → WhatsApp's, where it has another word."""
 _CAPTIONED: Final = frozenset({"image", "video", "file"})
 _NUMBER: Final = re.compile(r"\+?[0-9]{5,15}")
+_BETWEEN: Final = re.compile(r"[\s().\-]+")
+"""What people write between the digits of a phone number."""
 
 
 class _Fits(Rules):
@@ -73,6 +75,7 @@ class _Taken(msgspec.Struct):
 
 class _Whom(msgspec.Struct):
     user_id: Id | None = None
+    wa_id: Id | None = None
 
 
 class _Answer(msgspec.Struct):
@@ -101,10 +104,15 @@ class NumberSends(Sends):
             raise refusal(read(response), outgoing.account)
         try:
             answer = msgspec.json.decode(response.content, type=_Answer)
-            return _sent(answer)
+            return _sent(answer, outgoing)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IndexError):
             text = "Meta answered without an id of what it took"
             raise unclear(text, repeatable=False) from None
+
+    def contact_id(self, text: str) -> str:
+        """See `Sends.contact_id`: a phone number is its digits, as the feed has it."""
+        digits = _BETWEEN.sub("", text).removeprefix("+")
+        return digits if _NUMBER.fullmatch(digits) else text
 
     def address(self, contact_id: str) -> Participant:
         """See `Sends.address`: a phone number is its own address."""
@@ -174,10 +182,13 @@ def _without_text(it: Outgoing) -> Outgoing:
     return msgspec.structs.replace(it, text=None)
 
 
-def _sent(answer: _Answer) -> Sent:
-    """With the contact's BSUID where it is told: a number may have been written to."""
-    whom = answer.contacts[0].user_id if answer.contacts else None
-    return Sent(str(answer.messages[0].id), None if whom is None else str(whom))
+def _sent(answer: _Answer, outgoing: Outgoing) -> Sent:
+    """With the contact's BSUID where it is told: a number may have been written to. Otherwise a
+    number is the one by which WhatsApp knows it, which may be another than was written to.
+    """
+    told = answer.contacts[0] if answer.contacts else _Whom()
+    whom = told.user_id or (told.wa_id if _NUMBER.fullmatch(outgoing.to) else None)
+    return Sent(str(answer.messages[0].id), str(whom) if whom else None)
 
 
 def _faults(it: Outgoing) -> Iterator[str]:

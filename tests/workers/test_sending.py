@@ -288,3 +288,15 @@ def test_what_is_old_is_forgotten(stage: Stage) -> None:
     assert stage.outbox.prune(now_ms() + 1) == 1
     assert stage.outbox.get(waiting.id).state == "queued"
     assert SETTLE not in _kinds(stage)
+
+
+def test_a_send_is_of_whom_the_answer_names(stage: Stage) -> None:
+    stage.box.answers.append(lambda one: Sent(mid(one), "another id"))
+    send = stage.post("hello", to=AddressBody(contact="77"))
+    stage.work()
+    keys = stage.rig.vault.tenant("acme")
+    assert stage.outbox.get(send.id).contact == contact_hash(keys, "facebook", "another id")
+    Erasing(stage.rig.database).contact(
+        "acme", contact_hash(keys, "facebook", "another id") or b"", now_ms()
+    )
+    assert stage.outbox.get(send.id).sealed == b""

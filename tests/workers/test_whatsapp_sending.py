@@ -71,10 +71,14 @@ def test_what_meta_refuses_has_failed_at_once(number: Line) -> None:
     assert number.outbox.get(send.id).reason == "window-closed"
 
 
-def test_a_number_that_never_wrote_may_be_written_to(number: Line) -> None:
-    send = number.post("Hello", to=AddressBody(contact=f"+{ANNA}"))
+def test_a_number_may_be_written_to_however_it_is_written(number: Line) -> None:
+    spaced = f"+{ANNA[:2]} {ANNA[2:5]}-{ANNA[5:]}"
+    sends = [
+        number.post("Hello", to=AddressBody(contact=text)) for text in (spaced, f"+{ANNA}", ANNA)
+    ]
     number.work()
-    number.hear(2)
-    assert number.state(send) == ("sent", "")
-    (sent,) = number.said("sent")
-    assert sent.data.to[0].address == f"+{ANNA}"
+    number.hear(6)
+    assert {number.state(send) for send in sends} == {("sent", "")}
+    assert len({(send.line, send.conversation, send.contact) for send in sends}) == 1
+    for sent in number.said("sent"):
+        assert sent.data.to[0].address == f"+{ANNA}"

@@ -13,6 +13,18 @@ from connectors.kit.shape import Id
 
 _KEPT: Final = ("id", "time")
 """Members of an entry that every part of it has again."""
+OF_NUMBERS: Final = frozenset(
+    {
+        "calls",
+        "history",
+        "message_echoes",
+        "messages",
+        "smb_app_state_sync",
+        "smb_message_echoes",
+        "user_preferences",
+    }
+)
+"""Fields that tell of a number's people: without a number they are nobody's."""
 _WAY: Final = ("value", "metadata", "phone_number_id")
 
 
@@ -35,6 +47,7 @@ class _Value(msgspec.Struct):
 
 
 class _Change(msgspec.Struct):
+    field: str = ""
     value: _Value | None = None
 
 
@@ -51,11 +64,12 @@ _id: Final[msgspec.json.Decoder[Id]] = msgspec.json.Decoder(Id)
 def by_number(raw: bytes) -> list[Part]:
     """The parts of an entry, in the order in which they come in it; raises nothing.
 
-    Changes without a number are the account's. Those that all go one way stay the entry as it came.
+    Changes without a number are the account's, or nobody's: other numbers of the account may be
+    other tenants'. Those that all go one way stay the entry as it came.
     """
     entry = _read(raw)
     if entry is not None:
-        routes = {_number(change) or entry.id for change in entry.changes} or {entry.id}
+        routes = {_route_of(change, entry.id) for change in entry.changes} or {entry.id}
         if len(routes) == 1:
             return [Part(routes.pop(), raw, True)]
     try:
@@ -73,9 +87,10 @@ def _read(raw: bytes) -> _Entry | None:
         return None
 
 
-def _number(change: _Change) -> Id | None:
+def _route_of(change: _Change, account: Id) -> Id:
     metadata = change.value.metadata if change.value else None
-    return metadata.phone_number_id if metadata else None
+    number = metadata.phone_number_id if metadata else None
+    return number or ("" if change.field in OF_NUMBERS else account)
 
 
 def _cut(raw: bytes, *, sound: bool) -> list[Part]:
@@ -101,15 +116,15 @@ def _cut(raw: bytes, *, sound: bool) -> list[Part]:
 
 
 def _route(raw: bytes, account: Id) -> Id:
-    """A change that cannot be read is nobody's when it has a number that cannot be found in it:
-    other numbers of the account may be other tenants'.
+    """A change that cannot be read is nobody's when it has a number that cannot be found in it, or
+    seems to be of a field that has one.
     """
     try:
-        return _number(_change.decode(raw)) or account
+        return _route_of(_change.decode(raw), account)
     except UNREADABLE:
-        if b'"phone_number_id"' not in raw:
-            return account
-        return _found(raw) or ""
+        if b'"phone_number_id"' in raw:
+            return _found(raw) or ""
+        return "" if any(b'"%b"' % field.encode() in raw for field in OF_NUMBERS) else account
 
 
 def _found(raw: bytes) -> Id | None:

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.kit.meta.endpoint import MetaEndpoint
-from connectors.kit.meta.numbers import Part, by_number
+from connectors.kit.meta.numbers import OF_NUMBERS, Part, by_number
 from connectors.kit.meta.settings import MetaApps
 from connectors.kit.rawjson import elements, members
+from connectors.whatsapp.events import FIELDS
 from contracts.connector import Delivery, Item
 from contracts.errors import BadSignature, MalformedDelivery
 from contracts.tokens import Secret
@@ -66,6 +67,30 @@ def test_what_concerns_the_account_is_the_accounts() -> None:
     assert split(raw) == [item("W1", raw)]
     assert split(b'{"id":7,"changes":[]}') == [item("7", b'{"id":7,"changes":[]}')]
     assert split(b'{"id":"7"}') == [item("7", b'{"id":"7"}')]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"messages":[]}',
+        b'{"metadata":{}}',
+        b'{"metadata":null}',
+        b'{"metadata":{"phone_number_id":""}}',
+        b'{"metadata":{"phone_number_id":null}}',
+        b'{"messages":[NaN]}',
+        b"5",
+        b"null",
+    ],
+)
+def test_what_tells_of_people_and_names_no_number_is_nobodys(value: bytes) -> None:
+    for field in FIELDS:
+        raw = b'{"field":"%b","value":%b}' % (field.encode(), value)
+        assert {one.route for one in split(entry(raw))} == {""}
+        assert [one.route for one in split(entry(raw, OF_ACCOUNT))] == ["", "W1"]
+
+
+def test_every_field_that_lists_what_happened_is_of_numbers() -> None:
+    assert set(FIELDS) == OF_NUMBERS
 
 
 def test_each_number_gets_its_own_changes() -> None:

@@ -163,6 +163,40 @@ def test_a_number_is_written_to_as_such(
     assert "recipient" not in body
 
 
+@pytest.mark.parametrize(
+    ("whom", "told", "contact"),
+    [
+        ("380501112233", {"wa_id": "380501112233", "user_id": BSUID}, BSUID),
+        ("5511987654321", {"wa_id": "551187654321"}, "551187654321"),
+        (BSUID, {"wa_id": "380501112233"}, None),
+        (BSUID, {}, None),
+    ],
+)
+def test_who_got_it_is_known_by_the_same_id_as_when_they_write(
+    httpx_mock: HTTPXMock,
+    client: httpx.Client,
+    whom: str,
+    told: dict[str, str],
+    contact: str | None,
+) -> None:
+    httpx_mock.add_response(json={**TAKEN, "contacts": [told]})
+    assert WHATSAPP.send(client, outgoing(to=whom, text="Hi")) == Sent("wamid.1", contact)
+
+
+@pytest.mark.parametrize(
+    ("text", "id_"),
+    [
+        ("+380501112233", "380501112233"),
+        ("+38 (050) 111-22-33", "380501112233"),
+        ("380501112233", "380501112233"),
+        (BSUID, BSUID),
+        ("+7", "+7"),
+    ],
+)
+def test_a_phone_number_is_one_person_however_it_is_written(text: str, id_: str) -> None:
+    assert WHATSAPP.contact_id(text) == id_
+
+
 def test_how_the_feed_names_whom_it_was_sent_to() -> None:
     assert WHATSAPP.address("380501112233").address == "+380501112233"
     assert WHATSAPP.address(BSUID).address is None
