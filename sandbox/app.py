@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.api import Api, refused
 from sandbox.changes import Changes
-from sandbox.control import Control, Logins
+from sandbox.control import OBJECTS, Control, Logins
 from sandbox.delivery import RETRY_PAUSES_S, TIME_LIMIT_S, Postman
 from sandbox.facebook import errors as graph_errors
 from sandbox.facebook import graph
@@ -143,7 +143,7 @@ def build(settings: Settings, retry_pauses_s: Sequence[float] = RETRY_PAUSES_S) 
             *WhatsAppApi(logins.whatsapp, logins.room).routes(),
             *_site(),
             *api.routes(),
-            *Control(logins, messenger, changes).routes(),
+            *Control(logins, messenger, changes, postman).routes(),
             graph.versioned(),
         ],
         middleware=[Middleware(SecurityHeaders)],
@@ -155,12 +155,9 @@ def build(settings: Settings, retry_pauses_s: Sequence[float] = RETRY_PAUSES_S) 
 
 def _secrets(settings: Settings) -> dict[str, str]:
     """What signs the deliveries of each object: Instagram's app has a secret of its own."""
-    meta, instagram = settings.app_secret, settings.instagram_app_secret
     return {
-        "page": meta,
-        "permissions": meta,
-        "whatsapp_business_account": meta,
-        "instagram": instagram,
+        **dict.fromkeys(OBJECTS, settings.app_secret),
+        "instagram": settings.instagram_app_secret,
     }
 
 

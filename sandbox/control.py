@@ -1,7 +1,7 @@
 """The API by which tests and the page play the people behind the logins, and the bad days."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from sandbox.api import Json, number_of, read_fields
 from sandbox.changes import Changes
+from sandbox.delivery import Postman
 from sandbox.facebook.actions import FacebookActions
 from sandbox.facebook.state import Facebook
 from sandbox.facebook.world import Page, Person
@@ -26,6 +27,8 @@ from sandbox.whatsapp.room import Room
 from sandbox.whatsapp.signup import Signup
 from sandbox.whatsapp.state import WhatsApp
 
+OBJECTS = ("page", "permissions", "whatsapp_business_account")
+"""Whose deliveries the Meta app's secret signs."""
 LONGEST_FORWARD_S = 10 * 365 * 86_400
 
 
@@ -63,8 +66,11 @@ class Logins:
 class Control:
     """The endpoints, all under `/api`."""
 
-    def __init__(self, logins: Logins, messenger: Messenger, changes: Changes) -> None:
+    def __init__(
+        self, logins: Logins, messenger: Messenger, changes: Changes, postman: Postman
+    ) -> None:
         self._logins, self._messenger, self._changes = logins, messenger, changes
+        self._postman, self._first_secret = postman, logins.facebook.app.secret
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -78,6 +84,7 @@ class Control:
             _post("/api/trouble/clear", self.clear_trouble),
             _post("/api/codes/expire", self.expire_codes),
             _post("/api/switches", self.switches),
+            _post("/api/facebook/app", self.change_secret),
             _post("/api/facebook/people", self.add_facebook_person),
             _post("/api/facebook/people/{id}/{action}", self.facebook_action),
             _post("/api/facebook/pages/{id}", self.change_page),
@@ -119,6 +126,7 @@ class Control:
     async def reset(self, _request: Request, fields: Fields) -> JsonObject:
         """POST: begin anew, with the Pages and people of the start."""
         fields.finish()
+        self._sign_with(self._first_secret)
         self._logins.reset()
         self._messenger.reset()
         return {}
@@ -168,6 +176,18 @@ class Control:
             logins.signup.lies = fields.flag("signup_lies")
         fields.finish()
         return self._switches()
+
+    async def change_secret(self, _request: Request, fields: Fields) -> JsonObject:
+        """POST `{secret}`: the Meta app has another secret from now on, and signs with it."""
+        secret = fields.text("secret")
+        fields.finish()
+        self._sign_with(secret)
+        return {"id": self._logins.facebook.app.id}
+
+    def _sign_with(self, secret: str) -> None:
+        facebook = self._logins.facebook
+        facebook.app = replace(facebook.app, secret=secret)
+        self._postman.sign_with(secret, OBJECTS)
 
     async def add_facebook_person(self, _request: Request, fields: Fields) -> JsonObject:
         """POST `{id, name, email}`."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 import zlib
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 
 import httpx
 
@@ -48,7 +48,7 @@ class Postman:
         self.misbehaviour = Misbehaviour()
         self._client = client
         self._webhook_url = webhook_url
-        self._secrets = secrets
+        self._secrets = dict(secrets)
         self._retry_pauses_s = retry_pauses_s
         self._lanes: list[asyncio.Queue[Post]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -69,6 +69,10 @@ class Postman:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def sign_with(self, secret: str, objects: Collection[str]) -> None:
+        """From now on this secret signs deliveries of `objects`, repeated ones too."""
+        self._secrets.update(dict.fromkeys(objects, secret))
 
     async def arm(self, kind: Armed, count: int) -> None:
         """Let the next `count` deliveries misbehave so; what was held before goes out first."""

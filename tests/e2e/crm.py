@@ -31,8 +31,8 @@ class Crm:
         url: str = answer.json()["url"]
         return url
 
-    def feed(self, tenant: str) -> Feed:
-        """All that a tenant gets, from its first message."""
+    def feed(self, tenant: str | None = None) -> Feed:
+        """All that a tenant gets, or all of them, from the first message."""
         url = f"{self._url}/v1/messages"
         return Feed(f'curl -H "Authorization: Bearer {self._key}" "{url}"', tenant=tenant)
 
@@ -53,6 +53,12 @@ class Crm:
         """The connection, as soon as it has that status."""
         wait_until(lambda: bool(self.connection(id_)["status"] == status), WITHIN_S)
         return self.connection(id_)
+
+    def attachment(self, id_: str) -> bytes:
+        """The bytes of stored media."""
+        answer = self._http.get(f"/v1/attachments/{id_}")
+        assert answer.status_code == 200, answer.text
+        return answer.content
 
     def resync(self, id_: str) -> None:
         """Have a worker look at it now."""

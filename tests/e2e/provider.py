@@ -48,6 +48,16 @@ class Provider:
         self.act("instagram/accounts", user_id=id_, id=self._id(), username=f"u{id_}", name=name)
         return id_
 
+    def whatsapp_number(self, name: str) -> tuple[str, str, str]:
+        """A number of a business account of its own, which is registered already; returns both
+        ids, and the token of a system user.
+        """
+        waba, number = self._id(), self._id()
+        self.act("whatsapp/wabas", id=waba, name=name)
+        self.act("whatsapp/numbers", id=number, waba=waba, display="+1 5", name=name, on_app=True)
+        token: str = self.act("whatsapp/tokens", wabas=[waba])["access_token"]
+        return waba, number, token
+
     def google_person(self, name: str) -> str:
         """Somebody at Google with the usual calendars; returns the `sub`."""
         sub = self._id()
@@ -58,6 +68,22 @@ class Provider:
         """The phone of a person who writes to the account for the first time."""
         self._phones.append(Phone(self._address, account, self._id()))
         return self._phones[-1]
+
+    def whatsapp_phone(self, number: str) -> Phone:
+        """The phone of a person who writes to the number for the first time."""
+        phone = self.phone(number)
+        phone.path = phone.path.replace(f"pages/{number}", f"whatsapp/{number}")
+        return phone
+
+    def hears(self, waba: str) -> bool:
+        """Whether the app is subscribed to the business account."""
+        every = self.got("state")["whatsapp"]["wabas"]
+        return any(one["subscribed"] for one in every if one["id"] == waba)
+
+    def got(self, path: str, **query: int) -> Json:
+        """GET from the sandbox's own API."""
+        document: Json = self._http.get(f"/api/{path}", params=query).raise_for_status().json()
+        return document
 
     def act(self, path: str, /, **fields: object) -> Json:
         """POST to the sandbox's own API."""

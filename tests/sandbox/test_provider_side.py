@@ -21,6 +21,7 @@ from tests.sandbox.logins import (
     Login,
 )
 from tests.sandbox.stage import INSTAGRAM_SECRET, PAGE, SECRET, Receiver
+from tests.sandbox.test_facebook_graph import proof
 
 GMAIL = f"{API}gmail.readonly"
 EVENT = "https://schemas.openid.net/secevent/"
@@ -41,6 +42,16 @@ def test_the_known_vector() -> None:
         "Os5Dm65SU9HOEKTXcWFnDgd38emvDf-dWSp4KyJpZh4."
         "eyJhbGdvcml0aG0iOiJITUFDLVNIQTI1NiIsImlzc3VlZF9hdCI6MTc5MDAwMDAwMCwidXNlcl9pZCI6IjQyIn0"
     )
+
+
+def test_another_app_secret_signs_and_is_asked_for(login: Login, told: Receiver) -> None:
+    token = login.facebook(permission=["email", "pages_messaging"], page=PAGE)
+    login.control("facebook/app", secret="another")
+    login.control(f"pages/{PAGE}/contacts/7000000000000001/messages", text="Hello")
+    [post] = told.wait_for(1)
+    assert post.signed_with("another")
+    assert login.graph("GET", "/me", token, appsecret_proof=proof(token, "another")).is_success
+    assert not login.graph("GET", "/me", token, appsecret_proof=proof(token)).is_success
 
 
 def test_removing_the_app_at_facebook_is_told_by_webhook_and_callback(
