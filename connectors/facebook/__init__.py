@@ -49,7 +49,7 @@ class Facebook(MessagingConnector, Pages, PageSends, Leads, PageProfiles):
         Feature(
             "comments", (*_TO_LIST, "pages_manage_metadata", "pages_read_user_content"), _COMMENTS
         ),
-        Feature("comment_replies", (*_TO_LIST, "pages_manage_engagement")),
+        Feature("comment_replies", (*_TO_LIST, "pages_manage_engagement"), usual=False),
         Feature(
             "leads",
             (*_TO_LIST, "pages_manage_metadata", "leads_retrieval"),

@@ -69,7 +69,9 @@ def desk(request: pytest.FixtureRequest, crm: Crm, provider: Provider) -> Iterat
     else:
         person = account = provider.instagram_account("Owner")
     tenant = f"sender-{account}"
-    connection = connected(crm, tenant, name, person)
+    replies = {"features": ["messages", "comments", "comment_replies"]}
+    asked = replies if name == "facebook" else {}
+    connection = connected(crm, tenant, name, person, **asked)
     phone = provider.phone(account)
     with crm.feed(tenant) as feed:
         phone.write("hello")

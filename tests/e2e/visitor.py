@@ -80,10 +80,12 @@ class Visitor:
         self.page = self._http.post(url, content=urlencode(list(fields)), headers=_FORM)
 
 
-def connected(crm: Crm, tenant: str, provider: str, person: str) -> str:
-    """The person connects the one account that they have; returns the connection, active."""
+def connected(crm: Crm, tenant: str, provider: str, person: str, **asked: object) -> str:
+    """The person connects the one account that they have; returns the connection, active. `asked`:
+    of the link.
+    """
     with Visitor(person) as visitor:
-        visitor.to_pick(crm.link(tenant, provider))
+        visitor.to_pick(crm.link(tenant, provider, **asked))
         visitor.pick()
         assert visitor.heading == "Connected", visitor.page.text
         [id_] = visitor.connected
