@@ -60,8 +60,8 @@ class Registers(ABC):
 
     @abstractmethod
     def register(self, client: httpx.Client, account: str) -> None:
-        """Register `account` unless it is registered. Asked for while a connection is being set up
-        or does not deliver, and not later: who takes the account elsewhere means it.
+        """Register `account` unless it is registered. Asked for while a connection is being set up,
+        and as long as that is refused; not later: who takes the account elsewhere means it.
 
         `client` carries the account's token. Raises `PermissionMissing` for what its owner has to
         change there, and the errors of `Login.refresh`.

@@ -11,11 +11,15 @@ SCOPES: Final = "scopes"
 """Features were chosen whose scopes are not granted."""
 SUBSCRIPTION: Final = "subscription"
 """The provider does not show the subscription that we asked for."""
+REGISTRATION: Final = "registration"
+"""The provider does not let us register the account: its owner has to change something there."""
 SILENCE: Final = "silence"
 """Nothing was received for longer than this account is used to."""
 
-KINDS: Final = (REFUSED, TOKEN, SCOPES, SUBSCRIPTION, SILENCE)
+KINDS: Final = (REFUSED, TOKEN, SCOPES, REGISTRATION, SUBSCRIPTION, SILENCE)
 """The worst first."""
+UNDELIVERED: Final = frozenset({REGISTRATION, SUBSCRIPTION})
+"""With these nothing is delivered, or not all of it."""
 
 PAUSED: Final = "paused"
 """Ordered: what comes in waits, and nobody calls out for the connection."""

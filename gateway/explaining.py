@@ -8,6 +8,7 @@ from contracts.causes import (
     LOOKED_AFTER,
     PAUSED,
     REFUSED,
+    REGISTRATION,
     SCOPES,
     SILENCE,
     SUBSCRIPTION,
@@ -88,6 +89,7 @@ _SHORT: Final = {
     REFUSED: "consent refused",
     TOKEN: "token ended",
     SCOPES: "scopes missing",
+    REGISTRATION: "not registered",
     SUBSCRIPTION: "not subscribed",
     SILENCE: "silent",
 }
@@ -138,6 +140,10 @@ _SUBSCRIBED_DAILY: Final = (
     "See whether the provider's app still has our webhook, and may receive. The account is "
     "subscribed anew every day;"
 )
+_REGISTERED_DAILY: Final = (
+    "See at the provider what keeps it from being registered: another PIN, or another provider "
+    "that has it. It is tried again every day;"
+)
 _WRITE: Final = (
     "Write something to the account. If it does not arrive, see at the provider whether another "
     "app has taken over its messages."
@@ -146,12 +152,14 @@ _WRITE: Final = (
 
 def _causes(facts: Facts) -> list[Sentence]:
     again = f"Have its owner connect again: {facts.reconnect_url}"
-    look = f"{_SUBSCRIBED_DAILY} gateway connections resync {facts.connection.id} does so now."
+    now = f"gateway connections resync {facts.connection.id} does so now."
+    register, subscribe = f"{_REGISTERED_DAILY} {now}", f"{_SUBSCRIBED_DAILY} {now}"
     what = {
         REFUSED: ("The provider takes its owner's consent no more: {}.", again),
         TOKEN: ("Its token has ended, and there is no newer one: {}.", _again_at(facts)),
         SCOPES: ("Not everything that was chosen is allowed: {}.", again),
-        SUBSCRIPTION: ("The provider does not deliver what it should: {}.", look),
+        REGISTRATION: ("It cannot be registered: {}.", register),
+        SUBSCRIPTION: ("The provider does not deliver what it should: {}.", subscribe),
         SILENCE: ("It is unusually silent, although nothing else is wrong: {}.", _WRITE),
     }
     causes = _standing(facts.connection)

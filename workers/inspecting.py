@@ -1,10 +1,12 @@
 """Asks the provider how a connection stands: what its grants allow, what its account delivers."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from contracts.accounts import Registers, Subscribed, Subscribes
-from contracts.causes import REFUSED, SCOPES, SUBSCRIPTION, of_grant
+from contracts.causes import REFUSED, REGISTRATION, SCOPES, SUBSCRIPTION, of_grant
 from contracts.connector import Connector
 from contracts.errors import (
     Misconfigured,
@@ -24,6 +26,9 @@ from token_vault import Vault
 from workers.calling import Accounts
 from workers.normalizing import account_details
 from workers.refreshing import Refresher
+
+if TYPE_CHECKING:
+    import httpx
 
 Refused = Sequence[tuple[Grant, str]]
 """Grants, and why the provider does not take them."""
@@ -171,8 +176,9 @@ class Inspector:
         shown: Subscribed | None = None
         refusal = ""
         try:
-            if isinstance(connector, Registers) and _is_set_up(connection):
-                connector.register(caller.client, details.account)
+            if isinstance(connector, Registers) and _is_to_be_registered(connection):
+                if problem := _registered(connector, caller.client, details.account):
+                    found.causes[REGISTRATION] = problem
                 look.calling()
             if connection.status != "pending":
                 first = shown = connector.inspect(caller.client, account, features)
@@ -182,7 +188,7 @@ class Inspector:
                 look.calling()
                 shown = connector.inspect(caller.client, account, features)
         except PermissionMissing as error:
-            refusal = f"the provider does not allow it: {error}"
+            refusal = _disallowed(error)
         except Reauthorize as error:  # another grant may do, and may allow less
             grant = self._grants.get(caller.grant.id)
             return self._look(look, [*found.refused, (grant, str(error))])
@@ -193,9 +199,24 @@ class Inspector:
         return found._replace(subscription=seen, gap=_lost(seen, first, good_ms, look.activity))
 
 
-def _is_set_up(connection: Connection) -> bool:
-    """Whether it is being set up: also again, as long as its account does not deliver."""
-    return connection.status == "pending" or SUBSCRIPTION in connection.causes
+def _is_to_be_registered(connection: Connection) -> bool:
+    """While it is being set up, and as long as that is refused: who takes the account elsewhere
+    later means it, also when its subscription goes with it.
+    """
+    return connection.status == "pending" or REGISTRATION in connection.causes
+
+
+def _registered(connector: Registers, client: httpx.Client, account: str) -> str:
+    """Why it could not be; empty when it is."""
+    try:
+        connector.register(client, account)
+    except PermissionMissing as error:
+        return _disallowed(error)
+    return ""
+
+
+def _disallowed(error: PermissionMissing) -> str:
+    return f"the provider does not allow it: {error}"
 
 
 def _seen(

@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from contracts.causes import LOOKED_AFTER, PAUSED, REFUSED, SILENCE, SUBSCRIPTION, kinds
+from contracts.causes import LOOKED_AFTER, PAUSED, REFUSED, SILENCE, UNDELIVERED, kinds
 from contracts.errors import BeingRevoked, KeyDestroyed, NotFound, Retryable
 from contracts.messages import timestamp
 from storage.activity import Activity, ActivityStore
@@ -78,7 +78,7 @@ class Reconciler:
         if connection.status not in LOOKED_AFTER:
             self._rows.finish(row, None)
             return
-        explained = {REFUSED, SUBSCRIPTION} & set(kinds(found.causes))
+        explained = {REFUSED, *UNDELIVERED} & set(kinds(found.causes))
         silence = "" if explained else _silence(known)
         causes = found.causes | ({SILENCE: silence} if silence else {})
         plan = self._turning.plan(row, [Change(connection, causes, found.missing)], begins=True)

@@ -5,7 +5,7 @@ something out; and what the feed says of a change.
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from contracts.causes import PAUSED, REFUSED, SUBSCRIPTION, Causes, kinds, words
+from contracts.causes import PAUSED, REFUSED, UNDELIVERED, Causes, kinds, words
 from contracts.content.account import (
     ConnectionActivated,
     ConnectionDegraded,
@@ -52,7 +52,7 @@ def standing(causes: Causes) -> Standing:
 
 def told(was: Known, now: Known) -> tuple[Said, ...]:
     """The messages that a change is worth: none where only the wording is another."""
-    begins = was.status == "pending" and SUBSCRIPTION not in now.causes
+    begins = was.status == "pending" and UNDELIVERED.isdisjoint(now.causes)
     began: tuple[Said, ...] = (ConnectionActivated,) if begins else ()
     if now.status == was.status != "degraded":
         return ()

@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from starlette.responses import Response
 
 from contracts.accounts import Choice
-from contracts.causes import SUBSCRIPTION, kinds
+from contracts.causes import UNDELIVERED, kinds
 from contracts.connector import Feature, Receives
 from contracts.login import Window
 from contracts.settings import Settings
@@ -258,7 +258,7 @@ def _hindrance(choice: Choice, texts: Texts) -> str:
 def _state(connection: Connection) -> str:
     if connection.status in _TROUBLE:
         return "trouble"
-    if SUBSCRIPTION in kinds(connection.causes):
+    if UNDELIVERED & set(kinds(connection.causes)):
         return "undelivered"
     return "setting_up" if connection.status == "pending" else "active"
 

@@ -63,3 +63,13 @@ def test_what_its_owner_has_to_mend_is_said_and_tried_again(rig: Rig, pages: Pag
     look(rig, Connections(rig.database).get(page.id))
     assert status(rig, page) == ("active", "")
     assert [kind for kind, _ in said(rig)] == ["degraded", "recovered"]
+
+
+def test_a_number_that_was_taken_elsewhere_is_not_taken_back(rig: Rig, pages: Pages) -> None:
+    page, _ = connect(rig)
+    pages.keeps = frozenset()
+    pages.subscribed.clear()
+    for _ in range(2):
+        look(rig, Connections(rig.database).get(page.id))
+    assert status(rig, page)[0] == "degraded"
+    assert pages.names().count("register") == 1
