@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
@@ -96,8 +97,12 @@ def complaints(browser: Chrome) -> list[object]:
     return messages
 
 
-def picture(browser: Chrome, path: Path) -> None:
-    """Keep what it shows as a PNG file; the folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+PICTURES: Final = Path(".cache/pictures")
+"""Where a run's pictures stay, to be looked at."""
+
+
+def picture(browser: Chrome, name: str) -> None:
+    """Keep what it shows as `NAME.png` among the pictures; one of an earlier run is replaced."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
     taken = browser.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
-    path.write_bytes(base64.b64decode(taken["data"]))
+    (PICTURES / f"{name}.png").write_bytes(base64.b64decode(taken["data"]))

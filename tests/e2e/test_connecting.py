@@ -1,6 +1,5 @@
 """Somebody connects a Page: in a real browser, by keyboard, at the sandbox, across two sites."""
 
-from pathlib import Path
 
 import httpx
 import pytest
@@ -46,15 +45,14 @@ def in_the_dialog(browser: Chrome, choice: str) -> None:
 
 @pytest.mark.parametrize("wide", [True, False], ids=["desk", "phone"])
 def test_by_keyboard_alone_from_the_link_to_the_first_message(
-    run: Run, chromium: Chrome, tmp_path: Path, wide: bool
+    run: Run, chromium: Chrome, wide: bool
 ) -> None:
-    pictures = tmp_path / "artifacts"
     size = "desk" if wide else "390"
     if not wide:
         narrow(chromium)
 
     def look(name: str) -> None:
-        picture(chromium, pictures / f"connect-{name}-{size}.png")
+        picture(chromium, f"connect-{name}-{size}")
         if not wide:
             assert page_width(chromium) == 390, name
         assert complaints(chromium) == [], name

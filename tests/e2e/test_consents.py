@@ -1,7 +1,6 @@
 """Somebody connects, declines, consents once more, is let go: in a browser, by keyboard."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from selenium.webdriver import Chrome
@@ -25,11 +24,11 @@ Look = Callable[[str], None]
 
 
 @pytest.fixture
-def look(chromium: Chrome, tmp_path: Path) -> Look:
+def look(chromium: Chrome) -> Look:
     """Keeps a picture of the page, about which the browser must have no complaint."""
 
     def kept(name: str) -> None:
-        picture(chromium, tmp_path / "artifacts" / f"consent-{name}.png")
+        picture(chromium, f"consent-{name}")
         assert complaints(chromium) == [], name
 
     return kept

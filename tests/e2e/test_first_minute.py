@@ -3,7 +3,6 @@
 import statistics
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import pytest
@@ -41,20 +40,20 @@ TYPES = {
 
 @pytest.mark.chromium
 def test_a_message_from_the_phone_ends_a_long_poll_within_a_second(
-    run: Run, feed: Feed, chromium: Chrome, tmp_path: Path
+    run: Run, feed: Feed, chromium: Chrome
 ) -> None:
     chromium.get(run.sandbox_url)
     seen(chromium, "#handshake-text", "verified")
-    picture(chromium, tmp_path / "artifacts" / "sandbox-start.png")
+    picture(chromium, "sandbox-start")
     keys(chromium, Keys.TAB, Keys.ENTER)  # the first stop: skip to the message box
     took = [_write_and_wait(chromium, feed, f"Is table {n} free?") for n in (1, 2, 3)]
     say(f"from the key press to the long poll's answer: {took}")
     assert statistics.median(took) < 1.0
     seen(chromium, "#chat .receipt", "delivered to gateway: 200 in")
-    picture(chromium, tmp_path / "artifacts" / "sandbox-sent.png")
+    picture(chromium, "sandbox-sent")
     narrow(chromium)
     assert page_width(chromium) == 390
-    picture(chromium, tmp_path / "artifacts" / "sandbox-390.png")
+    picture(chromium, "sandbox-390")
     assert complaints(chromium) == []
 
 
@@ -90,18 +89,18 @@ def test_any_event_is_sent_by_keyboard_alone(run: Run, feed: Feed, chromium: Chr
 
 @pytest.mark.chromium
 def test_the_documentation_reads_well_on_a_screen_and_on_a_phone(
-    run: Run, chromium: Chrome, tmp_path: Path
+    run: Run, chromium: Chrome
 ) -> None:
     chromium.get(f"{run.url}/docs")
     seen(chromium, "#start h2", "Start here")
     assert "/v1/messages?wait=30" in seen(chromium, "#start pre").text
     assert '"type": "cleverbox.message.received"' in seen(chromium, "#messages pre").text
-    picture(chromium, tmp_path / "artifacts" / "docs.png")
+    picture(chromium, "docs")
     narrow(chromium)
     chromium.get(f"{run.url}/docs")
     assert page_width(chromium) == 390
     assert chromium.execute_script("return document.querySelector('h1').offsetTop") < 100
-    picture(chromium, tmp_path / "artifacts" / "docs-390.png")
+    picture(chromium, "docs-390")
     assert complaints(chromium) == []
 
 

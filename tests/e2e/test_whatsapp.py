@@ -39,7 +39,7 @@ def link(core: httpx.Client, run: Run) -> str:
     return url
 
 
-def in_the_window(browser: Chrome, choice: str, pictures: Path | None = None) -> None:
+def in_the_window(browser: Chrome, choice: str, pictured: bool = False) -> None:
     """Press the page's button, and go through the signup as Olena in the window that opens."""
     page = browser.current_window_handle
     WebDriverWait(browser, 10).until(
@@ -50,8 +50,8 @@ def in_the_window(browser: Chrome, choice: str, pictures: Path | None = None) ->
     browser.switch_to.window(next(one for one in browser.window_handles if one != page))
     seen(browser, ".people a", "Olena").click()
     seen(browser, "legend", "Which numbers")
-    if pictures is not None:
-        picture(browser, pictures / "whatsapp-window.png")
+    if pictured:
+        picture(browser, "whatsapp-window")
     browser.find_element(By.CSS_SELECTOR, f"button[value={choice}]").click()
     WebDriverWait(browser, 10).until(lambda _: len(browser.window_handles) == 1)
     browser.switch_to.window(page)
@@ -108,13 +108,12 @@ def kinds(messages: list[Json]) -> list[str]:
 
 @pytest.mark.chromium
 def test_a_number_is_connected_in_a_window_written_to_and_answered(
-    run: Run, feed: Feed, chromium: Chrome, tmp_path: Path
+    run: Run, feed: Feed, chromium: Chrome
 ) -> None:
-    pictures = tmp_path / "artifacts"
     feed.passed_over = set()
 
     def look(name: str) -> None:
-        picture(chromium, pictures / f"whatsapp-{name}.png")
+        picture(chromium, f"whatsapp-{name}")
         assert complaints(chromium) == [], name
 
     core = caller(run, "--role", "crm", "--tenant", "demo")
@@ -128,7 +127,7 @@ def test_a_number_is_connected_in_a_window_written_to_and_answered(
     in_the_window(chromium, "cancel")
     seen(chromium, "h1", "You did not allow it")
     seen(chromium, "main button").click()
-    in_the_window(chromium, "continue", pictures)
+    in_the_window(chromium, "continue", pictured=True)
     seen(chromium, "h1", "What shall be connected?")
     look("pick")
     seen(chromium, "form[action$=pick] button").click()
