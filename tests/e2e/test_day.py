@@ -143,6 +143,7 @@ def day(tmp_path: Path) -> Iterator[Day]:
         fleet.start()
         crm = Crm(fleet.url, fleet.key, fleet.public_url)
         with crm.feed() as feed:
+            feed.passed_over = set()
             day = Day(fleet, provider, crm, Ledger(provider, feed))
             provider.act("switches", require_proof=True)
             day.connect()
