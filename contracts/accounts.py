@@ -85,6 +85,10 @@ class Subscribes(ABC):
     `client` carries the account's token; all methods raise the errors of `Login.refresh`.
     """
 
+    def parent(self, client: httpx.Client, account: str) -> str:
+        """See `Choice.parent`: of an account that was connected without it. Empty: it has none."""
+        return ""
+
     @abstractmethod
     def subscribe(self, client: httpx.Client, account: str, features: Collection[str]) -> None:
         """Have `account` deliver what `features` need, and keep what it delivers beyond."""

@@ -16,7 +16,7 @@ from storage.database import Database, now_ms
 from storage.due import Taken
 from storage.gaps import Gap
 from storage.grants import Turned, change_grant, turn
-from storage.schema import connections
+from storage.schema import connections, routes
 
 ON: Final = "on"
 MISSING: Final = "missing"
@@ -61,6 +61,16 @@ class Allowed(NamedTuple):
     declined: Collection[str]
 
 
+class NewParent(NamedTuple):
+    """What an account is part of, found out after it was connected without: its route key, and the
+    connection's details anew, in place of those that were sealed as `was`.
+    """
+
+    route: bytes
+    was: bytes
+    sealed: bytes
+
+
 class Inspection(NamedTuple):
     """What a look found, committed as the first step of a turn. The row is due again then; from
     `watch_at_ms` on the connection is watched for silence. `policy`: the version that its tenant is
@@ -74,6 +84,7 @@ class Inspection(NamedTuple):
     refused: Sequence[tuple[Grant, str]] = ()
     subscription: Seen | None = None
     gap: Gap | None = None
+    parent: NewParent | None = None
     watch_at_ms: int | None = None
     noticed: str | None = None
     """The version of the privacy policy of which the same turn says that it is another one."""
@@ -89,6 +100,8 @@ class Inspection(NamedTuple):
         if self.noticed is not None:
             this = sa.update(connections).where(connections.c.id == self.row.key)
             connection.execute(this.values(noticed=self.noticed))
+        if self.parent is not None:
+            _be_part(connection, self.row.key, self.parent)
         if self.subscription is not None:
             _keep(connection, self.row.key, self.subscription)
         for grant, scopes, declined in self.allowed:
@@ -140,6 +153,18 @@ class Inspections:
             for grant, asked in connection.execute(query):
                 found[grant] = found.get(grant, frozenset()) | frozenset(asked)
         return found
+
+
+def _be_part(connection: sa.Connection, connection_id: str, of: NewParent) -> None:
+    """From now on it gets what concerns its parent, and is one of those who use its subscription.
+    Details that were sealed anew meanwhile are left for the next look.
+    """
+    same = (connections.c.id == connection_id, connections.c.sealed == of.was)
+    mine = sa.update(connections).where(*same).values(sealed=of.sealed)
+    if connection.execute(mine).rowcount == 1:
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        route = dialect.insert(routes).values(route=of.route, connection=connection_id)
+        connection.execute(route.on_conflict_do_nothing())
 
 
 def _keep(connection: sa.Connection, connection_id: str, seen: Seen) -> None:

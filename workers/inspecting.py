@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 from contracts.accounts import Registers, Subscribed, Subscribes
 from contracts.causes import REFUSED, REGISTRATION, SCOPES, SUBSCRIPTION, of_grant
+from contracts.connection import AccountDetails, encode_details
 from contracts.connector import Connector
 from contracts.errors import (
     Misconfigured,
@@ -21,8 +24,8 @@ from storage.connections import Connection, Grant
 from storage.database import now_ms
 from storage.gaps import Gap, gap
 from storage.grants import RECONCILE, Grants
-from storage.inspections import Allowed, Inspections, Seen
-from token_vault import Vault
+from storage.inspections import Allowed, Inspections, NewParent, Seen
+from token_vault import Purpose, Vault
 from workers.calling import Accounts
 from workers.normalizing import account_details
 from workers.refreshing import Refresher
@@ -55,6 +58,7 @@ class Found(NamedTuple):
     refused: Refused = ()
     subscription: Seen | None = None
     gap: Gap | None = None
+    parent: NewParent | None = None
 
 
 class Permissions(NamedTuple):
@@ -164,6 +168,9 @@ class Inspector:
     ) -> Found:
         connection = look.connection
         details = account_details(connection, self._vault.tenant(connection.tenant))
+        if not details.parent and (parent := self._parent(look, connector, details, found)):
+            details = msgspec.structs.replace(details, parent=parent)
+            found = found._replace(parent=self._part(connection, details))
         account = details.subscribed
         route = self._vault.deployment().hash("route", connection.provider, account)
         known = self._inspections.subscription(connection.provider, route, connection.id)
@@ -197,6 +204,26 @@ class Inspector:
         if seen.detail:
             found.causes[SUBSCRIPTION] = seen.detail
         return found._replace(subscription=seen, gap=_lost(seen, first, good_ms, look.activity))
+
+    def _parent(
+        self, look: Look, connector: Subscribes, details: AccountDetails, found: Found
+    ) -> str:
+        """Of an account that was connected without. What refuses to say it refuses the rest too,
+        which is found out there.
+        """
+        look.calling()
+        dead = {grant.id for grant, _ in found.refused}
+        client = self._accounts.caller_for(look.connection, job=RECONCILE, but=dead).client
+        try:
+            return connector.parent(client, details.account)
+        except (PermissionMissing, Reauthorize):
+            return ""
+
+    def _part(self, connection: Connection, details: AccountDetails) -> NewParent:
+        keys = self._vault.tenant(connection.tenant)
+        route = self._vault.deployment().hash("route", connection.provider, details.parent)
+        sealed = keys.seal(Purpose.CONNECTION, connection.id.encode(), encode_details(details))
+        return NewParent(route, connection.sealed, sealed)
 
 
 def _is_to_be_registered(connection: Connection) -> bool:

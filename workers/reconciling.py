@@ -90,6 +90,7 @@ class Reconciler:
             found.refused,
             found.subscription,
             found.gap,
+            found.parent,
             _watch_from_ms(known),
         )
         appends = [*plan.appends]

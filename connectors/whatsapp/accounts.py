@@ -67,6 +67,10 @@ class Numbers(Offers, Registers, Subscribes):
         digest = hmac.digest(secret, b"whatsapp-pin/" + account.encode(), hashlib.sha256)
         return f"{int.from_bytes(digest[:8], 'big') % 1_000_000:06}"
 
+    def parent(self, client: httpx.Client, account: str) -> str:
+        waba = _waba(self._graph(client, account), account)
+        return "" if waba == account else waba
+
     def subscribe(self, client: httpx.Client, account: str, features: Collection[str]) -> None:
         """See `Subscribes.subscribe`. Which fields are delivered is set in the app's dashboard."""
         graph = self._graph(client, account)
@@ -81,11 +85,11 @@ class Numbers(Offers, Registers, Subscribes):
 
     def unsubscribe(self, client: httpx.Client, account: str) -> None:
         """See `Subscribes.unsubscribe`. Raises `Permanent` for a number that was connected without
-        its WABA, when that has other numbers: they may be connected as well.
+        its WABA, when that has other numbers, or may not be asked: others may be connected as well.
         """
         graph = self._graph(client, account)
         waba = _waba(graph, account)
-        if waba != account and len(_numbers(graph, waba)) > 1:
+        if waba != account and [one.account for one in _numbers(graph, waba)] != [account]:
             raise Permanent("its WhatsApp Business Account has other numbers, and stays subscribed")
         if self._shows(graph, waba):
             graph.delete(path_of(waba, "subscribed_apps"))

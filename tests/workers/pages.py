@@ -29,6 +29,7 @@ class Pages:
         self.scopes = set(SCOPES)
         self.subscribed: dict[str, set[str]] = {}
         self.dead: set[str] = set()
+        self.parents: dict[str, str] = {}
         self.keeps = FIELDS | {"feed"}
         """Fields that subscribing has an effect on."""
         self.fails: dict[str, list[Exception]] = {}
@@ -126,6 +127,9 @@ class PagesConnector(Facebook, Offers, Subscribes):
 
     def accounts(self, client: httpx.Client, granted: Granted) -> list[Choice]:
         raise NotImplementedError
+
+    def parent(self, client: httpx.Client, account: str) -> str:
+        return self._pages.parents.get(account, "")
 
     def subscribe(self, client: httpx.Client, account: str, features: Collection[str]) -> None:
         self._answer("subscribe", client, account)

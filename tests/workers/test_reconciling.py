@@ -29,6 +29,7 @@ from tests.rig import Rig, text
 from tests.workers.granted import come_due, consent, said, status, tokens
 from tests.workers.pages import FIELDS, SCOPES, Pages, PagesConnector, PagesLogin, meta_settings
 from workers.hearing import LEAST_MS
+from workers.normalizing import account_details
 from workers.scheduler import putting_off
 
 DAY_MS = 86_400_000
@@ -653,3 +654,14 @@ def test_a_policy_that_changed_is_said_once_for_each_version(rig: Rig) -> None:
     assert [one.notice for one in told] == ["policy_changed", "policy_changed"]
     assert "version v2 now; accepted was version v1" in told[0].detail
     assert Connections(rig.database).get(page.id).noticed == "v3"
+
+
+def test_what_an_account_is_part_of_is_found_by_the_first_look(rig: Rig, pages: Pages) -> None:
+    pages.parents = {"10": "99", "20": "99"}
+    for tenant, page in (("acme", "10"), ("zeta", "20")):
+        connection, _ = connect(rig, tenant=tenant, page=page)
+        assert account_details(connection, rig.vault.tenant(tenant)).parent == "99"
+    assert set(pages.subscribed) == {"99"}
+    key = rig.vault.deployment().hash("route", "facebook", "99")
+    with rig.database.read() as open_:
+        assert sharing.users(open_, sharing.Account("facebook", key)) == 2

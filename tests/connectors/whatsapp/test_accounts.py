@@ -156,6 +156,7 @@ def test_a_token_by_hand_does_with_the_number_alone(meta: Meta) -> None:
     client = meta.by_hand(WABA)
     meta.connector.subscribe(client, NUMBER, FEATURES)
     assert meta.connector.inspect(client, NUMBER, FEATURES).on
+    assert meta.connector.parent(client, NUMBER) == WABA
     more = {"id": "902", "waba": WABA, "display": "+1 555 010 0002", "name": "Second"}
     meta.sandbox.control("whatsapp/numbers", **more)
     with pytest.raises(Permanent, match="has other numbers"):
