@@ -115,6 +115,7 @@ class Rules(NamedTuple):
             _at_most(self.quick_replies, len(it.quick_replies), "quick_replies"),
             "" if it.reply_to is None or self.reply_to else "reply_to cannot be used here",
             "" if it.template is None or self.template else "templates cannot be used here",
+            "a template goes alone" if it.template is not None and _says_more(it) else "",
             "" if it.interactive is None or self.interactive else "interactive cannot be used here",
             "" if not it.human_agent or self.agent_window else "human_agent cannot be used here",
         ]
@@ -209,6 +210,11 @@ def decode_letter(plain: bytes) -> Letter:
 def _says_something(it: Outgoing) -> bool:
     said = it.text and it.text.strip()
     return bool(said or it.attachments or it.template is not None or it.interactive is not None)
+
+
+def _says_more(it: Outgoing) -> bool:
+    """Than its template."""
+    return bool(it.text or it.attachments or it.interactive is not None)
 
 
 def _at_most(most: int, count: int, what: str) -> str:

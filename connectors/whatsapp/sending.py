@@ -193,8 +193,9 @@ def _sent(answer: _Answer, outgoing: Outgoing) -> Sent:
 
 def _faults(it: Outgoing) -> Iterator[str]:
     beside = it.text or it.attachments or it.quick_replies
-    if it.template is not None and (beside or it.interactive is not None):
-        yield "a template goes alone"
+    if it.template is not None:
+        if it.quick_replies:
+            yield "quick_replies are a part of the template"
     elif it.interactive is not None and beside:
         yield "interactive goes alone"
     if it.text and it.attachments and it.attachments[0].kind not in _CAPTIONED:

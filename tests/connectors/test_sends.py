@@ -80,6 +80,9 @@ def test_no_id_becomes_another_address(
         (INSTAGRAM["public_reply"], {"text": "a", "reply_to": "m_1"}, "reply_to cannot"),
         (INSTAGRAM["private_reply"], {"text": "a", "human_agent": True}, "human_agent cannot"),
         (INSTAGRAM["message"], {"interactive": {}}, "interactive cannot"),
+        (INSTAGRAM["message"], {"text": "a", "template": {}}, "a template goes alone"),
+        (MESSENGER["message"], {"attachments": (PICTURE,), "template": {}}, "goes alone"),
+        (MESSENGER["message"], {"template": {}, "quick_replies": (Choice("a", "b"),)}, ""),
     ],
 )
 def test_what_fits(rules: Rules, fields: dict[str, Any], fault: str) -> None:
