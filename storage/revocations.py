@@ -29,6 +29,7 @@ from storage.revocation_steps import (
     steps_of,
 )
 from storage.schema import connection_grants, connections, escrow, parked
+from storage.sending_schema import threads
 
 REVOKE: Final = "revoke"
 """The kind of a revocation's due row; its key is the revocation's id."""
@@ -164,8 +165,8 @@ class Revocations:
             record(connection, row.key, {step: step._replace(outcome="done", detail=detail)})
 
     def purge(self, row: due.Taken, revocation: Revocation, step: Step) -> None:
-        """Remove what waits for the connection and was never a message, and its media. Raises
-        `LeaseLost`.
+        """Remove what waits for the connection and was never a message, its media, and with whom
+        its conversations are. Raises `LeaseLost`.
         """
         with self._database.write() as connection:
             due.check(connection, row)
@@ -174,6 +175,8 @@ class Revocations:
             ended = end_media(connection, its_media, "the connection was revoked")
             its = parked.c.connection == revocation.connection
             removed = connection.execute(sa.delete(parked).where(its)).rowcount
+            its_threads = threads.c.connection == revocation.connection
+            connection.execute(sa.delete(threads).where(its_threads))
             silent = activity.c.connection == revocation.connection
             connection.execute(sa.delete(activity).where(silent))
             detail = (

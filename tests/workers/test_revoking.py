@@ -20,6 +20,7 @@ from storage.grants import Grants
 from storage.revocation_steps import Revocation, Step
 from storage.revocations import REVOKE, Revocations
 from storage.schema import connection_grants, connections, due, escrow, grants
+from storage.sending_schema import threads
 from tests.rig import Rig, text
 from tests.workers.granted import come_due
 from tests.workers.stage import PAGE, SUBJECT, Stage, count
@@ -194,6 +195,15 @@ def test_ordering_twice_is_one_revocation_and_none_of_what_is_revoked(stage: Sta
     with pytest.raises(Conflict):
         stage.order(made)
     assert len(stage.said()) == 1
+
+
+def test_with_whom_it_talked_goes_with_it(stage: Stage) -> None:
+    made, other = stage.connect("acme"), stage.rig.connect("acme", "11")
+    stage.rig.drain(stage.rig.put(*(text(page, "7", "hi") for page in (PAGE, "11"))))
+    assert count(stage.rig.database, threads) == 2
+    stage.revoke(made)
+    with stage.rig.database.read() as connection:
+        assert connection.scalars(sa.select(threads.c.connection)).all() == [other.id]
 
 
 def test_a_plan_changes_nothing(stage: Stage) -> None:
