@@ -4,10 +4,19 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from storage.database import Database
+from contracts.errors import OutcomeUnknown
+from storage import due
+from storage.database import Database, now_ms
+from storage.outbox import SETTLE
 from storage.schema import connections, inbox, leases, messages
+from storage.sending_schema import OPEN, sends
 
 _NUMBERED: Final = (("inbox", "id"), ("messages", "position"))
+
+_RESTORED: Final = "the database was restored: it may have been sent since the backup"
+_WAIT_MS: Final = 900_000
+"""So long the provider's word is waited for, as for every unknown outcome."""
+_CHUNK: Final = 1_000
 
 
 def held_leases(database: Database) -> int:
@@ -28,6 +37,25 @@ def newest_ms(database: Database) -> int | None:
     )
     with database.read() as connection:
         return max(filter(None, map(connection.scalar, newest)), default=None)
+
+
+def close_sends(database: Database) -> int:
+    """Send nothing again: what was still to go out may have gone out since the backup. It is
+    unknown, and will be said to be so unless the provider's word comes; returns how many.
+    """
+    closed = 0
+    opened = sa.select(sends.c.id).where(sends.c.state.in_(OPEN)).order_by(sends.c.id)
+    values = {"state": "unknown", "reason": OutcomeUnknown.reason, "detail": _RESTORED}
+    while True:
+        with database.write() as connection:
+            ids = connection.scalars(opened.limit(_CHUNK)).all()
+            for id_ in ids:
+                due.ask(connection, SETTLE, id_, now_ms() + _WAIT_MS)
+            these = sa.update(sends).where(sends.c.id.in_(ids))
+            connection.execute(these.values(**values, changed_at_ms=now_ms()))
+        closed += len(ids)
+        if len(ids) < _CHUNK:
+            return closed
 
 
 def advance_numbers(database: Database) -> dict[str, int]:

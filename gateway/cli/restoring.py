@@ -8,7 +8,7 @@ from storage.database import now_ms
 from storage.erasing import Erasing
 from storage.gaps import Gaps
 from storage.log import MessageLog
-from storage.restoring import advance_numbers, held_leases, newest_ms
+from storage.restoring import advance_numbers, close_sends, held_leases, newest_ms
 from storage.revocations import JOURNALED, Revocations
 from token_vault import Erasure
 
@@ -25,8 +25,9 @@ def refuse_while_at_work(built: Parts) -> None:
 def put_right(built: Parts, say: Callable[[str], None]) -> None:
     """Put a restored database right; to be done once, before anything else runs.
 
-    Readers ahead of the log get `log-restored` from now on, the erasure journal is replayed, and
-    workers will say `connection.gap` to every connection, from the backup's last change until now.
+    Readers ahead of the log get `log-restored` from now on, what was still to go out is `unknown`,
+    the erasure journal is replayed, and workers
+    will say `connection.gap` to every connection, from the backup's last change until now.
     """
     database = built.database
     since_ms = newest_ms(database)
@@ -34,6 +35,8 @@ def put_right(built: Parts, say: Callable[[str], None]) -> None:
     say(f"numbers go on after item {numbers['inbox']} and position {numbers['messages']}")
     end = MessageLog(database).mark_restored()
     say(f"the log ends at position {end.position}; readers ahead of it are told so")
+    closed = close_sends(database)
+    say(f"sends: {closed} that were still to go out are unknown; none is sent again")
     _replay(built, say)
     if since_ms is None:
         say("no gap to tell: the database is empty")

@@ -11,6 +11,7 @@ from storage.database import Database, now_ms
 from storage.drain import DrainStore
 from storage.inbox import NewItem, RunKey
 from storage.leases import LANE, Leases
+from storage.outbox import Send
 from storage.partitions import today
 from storage.turns import Append, Turn
 
@@ -130,3 +131,31 @@ def drain_up_to(database: Database, mark: int, rest: Turn = Turn()) -> None:
     (lease,) = Leases(database).take(LANE, ["1"])
     turn = rest._replace(leases=[lease], marks=[mark], release=True)
     DrainStore(database).write(turn)
+
+
+def new_send(id_: str, key: str = "", line: str = "cnv_1", request: str = "") -> Send:
+    """A send of `acme`, just drafted: its key is its id unless another is given."""
+    at_ms = now_ms()
+    return Send(
+        id=id_,
+        tenant="acme",
+        connection="con_a",
+        line=line,
+        number=0,
+        conversation=line,
+        contact=None,
+        scope="acme",
+        key=digest("key", key or id_),
+        request=digest("request", request),
+        state="queued",
+        attempts=0,
+        reason="",
+        code="",
+        detail="",
+        message=None,
+        said=False,
+        until_ms=at_ms + 1_000,
+        created_at_ms=at_ms,
+        changed_at_ms=at_ms,
+        sealed=b"x",
+    )

@@ -14,11 +14,15 @@ from contracts.errors import KeyDestroyed, LogRestored
 from storage.connections import Connections
 from storage.cursors import parse_cursor
 from storage.database import Database, now_ms
+from storage.due import DueRows
 from storage.leases import Leases
+from storage.outbox import SETTLE, Outbox
 from storage.revocations import Revocations
 from storage.schema import connections, messages
+from storage.sending_schema import sends
 from tests.gateway.cli.conftest import Gateway
 from tests.rig import Rig, text
+from tests.storage.rows import new_send
 from tests.workers.granted import run_due
 
 
@@ -122,6 +126,24 @@ def test_a_restored_database_is_put_right(rig: Rig, gateway: Gateway, backup: Ba
     assert gap.data.since < gap.data.until
     rig.drain(rig.put(text("42", "7", "new"), text("42", "8", "regretted again")))
     assert rig.texts() == ["kept", "new", "regretted again"]
+
+
+def test_what_was_to_go_out_is_not_sent_again(rig: Rig, gateway: Gateway) -> None:
+    rig.connect("acme", "42")
+    outbox = Outbox(rig.database)
+    for name in ("queued", "sending", "sent"):
+        outbox.accept(new_send(f"snd_{name}"))
+        with rig.database.write() as connection:
+            this = sa.update(sends).where(sends.c.id == f"snd_{name}")
+            connection.execute(this.values(state=name))
+    ran = gateway("db", "restored")
+    assert ran.code == 0, ran.err
+    assert "2 that were still to go out are unknown" in ran.out
+    states = [outbox.get(f"snd_{name}").state for name in ("queued", "sending", "sent")]
+    assert states == ["unknown", "unknown", "sent"]
+    rows = DueRows(rig.database)
+    told = [rows.standing(SETTLE, f"snd_{name}") for name in ("queued", "sending", "sent")]
+    assert [one is not None for one in told] == [True, True, False]
 
 
 def test_what_was_revoked_since_is_revoked_again(
