@@ -147,7 +147,8 @@ class DrainStore:
             if fresh:
                 self._sql.append(connection, fresh, _tags(len(fresh)), now_ms())
         refused = len(turn.appends) - len(wanted.appends)
-        return Written(len(fresh), len(wanted.appends) - len(fresh), refused)
+        duplicate = len(wanted.appends) - len(fresh)
+        return Written(len(fresh), duplicate, refused, wanted.threads)
 
     def _guarded(self, connection: sa.Connection, turn: Turn) -> Turn:
         """Without what was revoked or erased since it was computed; holds both off until the

@@ -5,7 +5,7 @@ A send is `queued`, then `sending` from before its call until the answer is stor
 lease: who has that alone moves it on, but for the provider's own word (an echo, a status).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ from contracts.errors import GatewayError, KeyReused, LeaseLost, NotFound
 from storage import due
 from storage.database import Database, now_ms
 from storage.grants import RECONCILE
-from storage.schema import connections
+from storage.schema import connections, erased_contacts
 from storage.schema import due as due_rows
 from storage.sending_schema import OPEN, State, sends, threads
 
@@ -29,10 +29,10 @@ DEADLINE_MS: Final = 3_600_000
 """What could not be sent for so long has failed."""
 
 
-class Overtaken(GatewayError):
+class Forestalled(GatewayError):
     """The provider's own word of the send was quicker: that is its outcome."""
 
-    reason = "overtaken"
+    reason = "forestalled"
 
 
 class Send(NamedTuple):
@@ -79,8 +79,8 @@ class Becomes(NamedTuple):
     outcome is ended, that of itself.
 
     `again_at_ms`: the row comes due then, and is let go. `settle_at_ms`: so is the send's own row.
-    `look`: its connection is looked at, since the provider refused its grant. `contact`: who has
-    got it, as the provider's answer tells (None: as it was).
+    `look`: its connection is looked at, since the provider refused its grant. `ends`: the row is
+    done for good. `contact`: who has got it, as the provider's answer tells (None: as it was).
     """
 
     row: due.Taken
@@ -90,28 +90,31 @@ class Becomes(NamedTuple):
     code: str = ""
     detail: str = ""
     message: bytes | None = None
+    contact: bytes | None = None
     sealed: bytes | None = None
     said: bool = False
+    ends: bool = False
     again_at_ms: int | None = None
     settle_at_ms: int | None = None
     look: bool = False
-    contact: bytes | None = None
 
     def commit(self, connection: sa.Connection) -> None:
         """As a turn's first step: due rows, the connection, the send. Raises `LeaseLost`, and
-        `Overtaken`.
+        `Forestalled`.
         """
         if self.look:
             due.ask(connection, RECONCILE, self.send.connection, now_ms())
-        if self.again_at_ms is None:
+        if self.ends:
+            due.end(connection, self.row)
+        elif self.again_at_ms is None:
             due.check(connection, self.row)
         else:
             due.pause(connection, self.row, self.again_at_ms)
         if self.settle_at_ms is not None:
             due.schedule(connection, SETTLE, self.send.id, self.settle_at_ms)
-        share = sa.select(connections.c.id).where(connections.c.id == self.send.connection)
-        connection.execute(share.with_for_update(read=True)).all()
+        _hold_off_erasing(connection, self.send)
         change(connection, self.send, self._values())
+        stay_erased(connection, [self.send.id])
 
     def _values(self) -> dict[str, Any]:
         values: dict[str, Any] = {
@@ -122,8 +125,8 @@ class Becomes(NamedTuple):
             "said": self.said,
             "changed_at_ms": now_ms(),
         }
-        told = {"message": self.message, "sealed": self.sealed, "contact": self.contact}
-        return values | {name: value for name, value in told.items() if value is not None}
+        told = {"message": self.message, "contact": self.contact, "sealed": self.sealed}
+        return values | learnt(told)
 
 
 class Outbox:
@@ -156,15 +159,18 @@ class Outbox:
     def accept(self, new: Send) -> Send:
         """Store it at the end of its line, which comes due; or what the same call made before.
 
-        Of calls at once with one key a single one is stored. Raises `KeyReused`.
+        Of calls at once with one key a single one is stored. One whose contact was erased since it
+        was drafted is stored without its words. Raises `KeyReused`.
         """
         with self._database.write() as connection:
             _queue(connection, new)
+            _hold_off_erasing(connection, new)
             last = sa.select(sa.func.max(sends.c.number)).where(sends.c.line == new.line)
             number = (connection.scalar(last) or 0) + 1
             row = self._insert(sends).values(new._replace(number=number)._asdict())
             row = row.on_conflict_do_nothing(index_elements=["scope", "key"])
             made = connection.execute(row.returning(sends.c.id)).first()
+            stay_erased(connection, [new.id])
         if made is not None:
             return new._replace(number=number)
         return self.before(new.scope, new.key, new.request) or self.accept(new)
@@ -194,7 +200,7 @@ class Outbox:
             due.renew(connection, row, self._database.clock_ms() + int(lease_s * 1000))
             try:
                 change(connection, send, values)
-            except Overtaken as error:
+            except Forestalled as error:
                 raise LeaseLost(str(error)) from None
         return begun
 
@@ -245,11 +251,40 @@ def _queue(connection: sa.Connection, new: Send) -> None:
 
 def change(connection: sa.Connection, send: Send, values: dict[str, Any]) -> None:
     """Within a transaction: change a send that is still in the state in which it was read. Raises
-    `Overtaken`.
+    `Forestalled`.
     """
     same = sa.and_(sends.c.id == send.id, sends.c.state == send.state)
     if connection.execute(sa.update(sends).where(same).values(values)).rowcount != 1:
-        raise Overtaken(f"send {send.id} has changed")
+        raise Forestalled(f"send {send.id} has changed")
+
+
+def learnt(kept: Mapping[str, bytes | None]) -> dict[str, Any]:
+    """What is written of `kept`: what is known (None: as it was), and of one that was erased
+    meanwhile no words.
+    """
+    values: dict[str, Any] = {name: value for name, value in kept.items() if value is not None}
+    if "sealed" in values:
+        blank = sends.c.sealed == b""
+        values["sealed"] = sa.case((blank, sends.c.sealed), else_=values["sealed"])
+    return values
+
+
+def stay_erased(connection: sa.Connection, ids: Collection[str]) -> None:
+    """Within a transaction that holds erasing off: blank those whose contact was erased since they
+    were asked for. Whom they went to may have become known only now.
+    """
+    mark = sa.exists().where(
+        erased_contacts.c.tenant == sends.c.tenant,
+        erased_contacts.c.contact == sends.c.contact,
+        erased_contacts.c.erased_at_ms >= sends.c.created_at_ms,
+    )
+    connection.execute(sa.update(sends).where(sends.c.id.in_(ids), mark).values(sealed=b""))
+
+
+def _hold_off_erasing(connection: sa.Connection, send: Send) -> None:
+    """Until the commit: who erases takes all connections of the tenant."""
+    share = sa.select(connections.c.id).where(connections.c.id == send.connection)
+    connection.execute(share.with_for_update(read=True)).all()
 
 
 _CHUNK: Final = 2_000

@@ -1,6 +1,6 @@
 """What providers tell of sends, within the drain's transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -8,11 +8,16 @@ import sqlalchemy as sa
 from contracts.errors import Permanent
 from storage import due
 from storage.database import now_ms
-from storage.outbox import SETTLE
-from storage.sending_schema import sends
+from storage.outbox import SETTLE, learnt, stay_erased
+from storage.sending_schema import State, sends
 from storage.turns import Settled
 
 _LONGEST: Final = 300
+_BEFORE: Final[Mapping[State, tuple[State, ...]]] = {
+    "sent": ("queued", "sending", "unknown"),
+    "failed": ("queued", "sending", "unknown", "sent"),
+}
+"""An outcome → the states that it follows."""
 
 
 def tell_later(connection: sa.Connection, settled: Sequence[Settled]) -> None:
@@ -24,12 +29,14 @@ def tell_later(connection: sa.Connection, settled: Sequence[Settled]) -> None:
 
 
 def settle(connection: sa.Connection, settled: Sequence[Settled]) -> None:
-    """Write outcomes down, in order of the ids. What has another state than it was read in has got
-    another word meanwhile, and keeps it.
+    """Write outcomes down, in order of the ids, whatever the worker that sends has written since
+    they were read. The first word counts, but what was taken may still fail.
     """
     for one in sorted(settled, key=_by_id):
-        same = sa.and_(sends.c.id == one.id, sends.c.state == one.was)
-        connection.execute(sa.update(sends).where(same).values(_values(one)))
+        this = sa.and_(sends.c.id == one.id, sends.c.state.in_(_BEFORE[one.state]))
+        connection.execute(sa.update(sends).where(this).values(_values(one)))
+    if ids := sorted({one.id for one in settled if one.contact is not None}):
+        stay_erased(connection, ids)
 
 
 def _by_id(one: Settled) -> str:
@@ -46,5 +53,4 @@ def _values(one: Settled) -> dict[str, Any]:
         "said": one.said,
         "changed_at_ms": now_ms(),
     }
-    kept = {"message": one.message, "sealed": one.sealed}
-    return values | {name: value for name, value in kept.items() if value is not None}
+    return values | learnt({"message": one.message, "contact": one.contact, "sealed": one.sealed})

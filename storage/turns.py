@@ -81,15 +81,15 @@ class NewMedia(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """The provider's own word of a send that was in the state `was`. `said`: the feed has the
-    outcome by it; otherwise somebody says it. `message`, `sealed` None: as they were.
+    """The provider's own word of a send. `said`: the feed has the outcome by it; otherwise somebody
+    says it. `message`, `contact` (a keyed hash), `sealed` None: as they were.
     """
 
     id: str
-    was: State
     state: State
     said: bool
     message: bytes | None = None
+    contact: bytes | None = None
     sealed: bytes | None = None
     code: str = ""
     detail: str = ""
@@ -195,8 +195,11 @@ class Turn(NamedTuple):
 
 
 class Written(NamedTuple):
-    """How many messages a turn added, and how many it had already (or must not have any more)."""
+    """How many messages a turn added, and how many it had already (or must not have any more);
+    conversations that are kept.
+    """
 
     added: int
     duplicate: int
     refused: int
+    threads: Sequence[Thread] = ()

@@ -7,7 +7,7 @@ from typing import Any, Final
 import structlog
 
 from connectors import registry
-from connectors.kit.transport.transport import Transport
+from connectors.kit.transport.transport import Limits, Transport
 from contracts.connector import Connector, Receives
 from contracts.login import Login
 from contracts.settings import Settings
@@ -79,6 +79,8 @@ log = structlog.get_logger()
 OPENINGS_EVERY_S: Final = 3.0
 """Counts of opened tokens are stored; what was counted since is lost with a process that is
 killed."""
+CALL_SHARE: Final = 0.7
+"""A call takes at most so much of a due row's lease, and the rest is for storing its outcome."""
 _CHANNELS: Final = {line.connector.name: line.connector.channel for line in registry.PROVIDERS}
 
 
@@ -173,8 +175,6 @@ class Parts:
         self._look_up(store, known, normalizer)
         self._send(outbox, store, known, normalizer)
         jobs = {
-            SEND: self.sender.run,
-            SETTLE: self.settler.run,
             REFRESH: self.refresher.run,
             RECONCILE: self.reconciler.run,
             REVOKE: self.revoker.run,
@@ -223,6 +223,7 @@ class Parts:
             sandbox_url=self.settings.sandbox_url,
             observer=CountedCalls(self.metrics),
             keeper=self.gates,
+            limits=Limits(total_s=min(Limits().total_s, self.rows.seconds * CALL_SHARE)),
         )
         self.refresher = Refresher(
             grants,
@@ -312,6 +313,8 @@ class Parts:
             outbox, self.rows, store, known, self.accounts, letters, telling, self.metrics
         )
         self.settler = Settler(outbox, self.rows, store, known, letters, telling)
+        jobs = {SEND: self.sender.run, SETTLE: self.settler.run}
+        self.send_scheduler = Scheduler(self.rows, jobs, self.metrics, name="sends")
 
     def _letters(self) -> Letters:
         rows, url = MediaRows(self.database), self.settings.public_url
@@ -338,6 +341,7 @@ class Parts:
         self.sweeper.start()
         self.scheduler.start()
         self.media_scheduler.start()
+        self.send_scheduler.start()
         self.counting.start()
         self.listening.start()
 
@@ -349,6 +353,7 @@ class Parts:
         self.sweeper.stop()
         self.scheduler.stop()
         self.media_scheduler.stop()
+        self.send_scheduler.stop()
         self.threads.stop()
         self.counting.stop()
         self.listening.stop()
@@ -386,6 +391,7 @@ def celery_with_tasks(parts: Parts) -> Any:
     def due() -> None:
         parts.scheduler.look()
         parts.media_scheduler.look()
+        parts.send_scheduler.look()
 
     @app.task(name=queue.UPKEEP)  # type: ignore[untyped-decorator]
     def upkeep() -> None:

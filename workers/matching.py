@@ -23,6 +23,7 @@ from workers.normalizing import Happened, Normalizer, Outcome
 log = structlog.get_logger()
 
 VIA: Final = "gateway"
+_ITS_WORDS: Final = "the provider could not deliver it: message.failed has its words"
 
 
 class Matched(NamedTuple):
@@ -85,17 +86,22 @@ class Matching:
         if isinstance(said, content.MessageSent) and _is_said(own[0], hashes[0]):
             matched.instead[receipt.place] = None
             return
+        append = None
+        if not _is_wordless(receipt.event):
+            append = matched.instead[receipt.place] = self._named(receipt, own)
         for send in own:
             message = hashes[0] if len(hashes) == 1 else None
-            settled = self._outcome(send, receipt.event, message)
+            contact = append.contact if append and send.contact is None else None
+            settled = self._outcome(send, receipt.event, message, contact)
             if settled is not None:
                 matched.settled.append(settled)
                 sends[send.id] = send._replace(state=settled.state, message=settled.message)
-        if _is_wordless(receipt.event):
-            return
-        named = _named(said, [send.id for send in own])
+
+    def _named(self, receipt: Happened, own: Sequence[Send]) -> Append:
+        """Its message, with the sends that it is about."""
+        named = _named(receipt.event.content, [send.id for send in own])
         event = msgspec.structs.replace(receipt.event, content=named)
-        matched.instead[receipt.place] = self._normalizer.append(
+        return self._normalizer.append(
             event,
             receipt.received_at_ms,
             receipt.channel,
@@ -103,15 +109,19 @@ class Matching:
             late=receipt.late,
         )
 
-    def _outcome(self, send: Send, event: Event, message: bytes | None) -> Settled | None:
+    def _outcome(
+        self, send: Send, event: Event, message: bytes | None, contact: bytes | None
+    ) -> Settled | None:
+        """The provider's words of a failure stay in its message, which is sealed."""
         said = event.content
         if isinstance(said, content.MessageFailed):
-            code, detail = said.error.code, said.error.detail or said.error.title or ""
-            return Settled(send.id, send.state, "failed", True, message, None, code, detail)
+            code = said.error.code
+            return Settled(send.id, "failed", True, message, contact, code=code, detail=_ITS_WORDS)
         if send.state == "sent":
             return None
         is_echo = isinstance(said, content.MessageSent) and not _is_wordless(event)
-        return Settled(send.id, send.state, "sent", is_echo, message, self._sealed(send, said))
+        sealed = self._sealed(send, said)
+        return Settled(send.id, "sent", is_echo, message, contact, sealed)
 
     def _sealed(self, send: Send, said: content.Content) -> bytes | None:
         """The letter with the provider's id of the message, where one is named."""

@@ -20,6 +20,7 @@ from contracts.errors import (
     Retryable,
     Unavailable,
 )
+from storage.outbox import Forestalled
 
 LONGEST_AFTER_S: Final = 86_400.0
 """However long a provider asks us to wait, we look again after a day."""
@@ -29,6 +30,7 @@ LONGEST_AFTER_S: Final = 86_400.0
 _PAUSES: Final[tuple[tuple[type[Exception], wait_base], ...]] = (
     (Unavailable, wait_random_exponential(multiplier=4, min=2, max=60)),
     (Overtaken, wait_random_exponential(multiplier=4, min=2, max=60)),
+    (Forestalled, wait_random_exponential(multiplier=1, min=1, max=10)),
     (Paused, wait_random_exponential(multiplier=40, min=10, max=300)),
     (Misconfigured, wait_random_exponential(multiplier=40, min=10, max=300)),
     (Retryable, wait_random_exponential(multiplier=20, min=5, max=900)),

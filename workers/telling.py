@@ -8,7 +8,7 @@ import structlog
 from connectors.kit.shape import attachment_id
 from contracts import content
 from contracts.connector import Connector, Event
-from contracts.content import Content, Conversation, Failure
+from contracts.content import Content, Conversation, Failure, Participant
 from contracts.errors import Misconfigured, Unavailable, VaultError
 from contracts.sending import Letter, Outgoing, Sends
 from storage.connections import Connection
@@ -74,9 +74,8 @@ class Telling:
             via=VIA,
             send_id=send.id,
         )
-        return self._append(
-            said, self.connector(connection).sent_key(sent.message_id), connection, contact
-        )
+        key = self.connector(connection).sent_key(sent.message_id)
+        return self._append(said, key, connection, send, contact)
 
     def failed(self, connection: Connection, send: Send) -> tuple[Append, ...]:
         """`message.failed`, once for each reason."""
@@ -94,7 +93,7 @@ class Telling:
             error=failure,
             send_id=send.id,
         )
-        return self._append(said, f"send:{send.id}:{send.reason}", connection, contact)
+        return self._append(said, f"send:{send.id}:{send.reason}", connection, send, contact)
 
     def _ends(self, connection: Connection, it: Outgoing, contact: str | None) -> dict[str, Any]:
         """Conversation, sender and recipients. What stands below a comment has the comment's."""
@@ -106,21 +105,30 @@ class Telling:
         return {
             "conversation": conversation,
             "sender": content.business(it.account),
-            "to": () if contact is None else (self.connector(connection).address(contact),),
+            "to": () if contact is None else (self._address(connection, contact),),
         }
 
+    def _address(self, connection: Connection, contact: str) -> Participant:
+        """Also while the provider is off: what could not be sent in time is said all the same."""
+        found = self._connectors.get(connection.provider)
+        return content.contact(contact) if found is None else found.address(contact)
+
     def _append(
-        self, said: Content, key: str, connection: Connection, contact: str | None
+        self, said: Content, key: str, connection: Connection, send: Send, contact: str | None
     ) -> tuple[Append, ...]:
+        """It is as old as the send: what was asked for before its contact was erased, and answered
+        after that, is not said any more.
+        """
         at_ms = now_ms()
         event = Event(said, key, utc(at_ms), contact)
         channel = self._channels[connection.provider]
         try:
-            return (self._normalizer.append(event, at_ms, channel, connection),)
+            append = self._normalizer.append(event, at_ms, channel, connection)
         except Unavailable:
             raise
         except VaultError as error:
             return self._untold(connection, error)
+        return (append._replace(at_ms=send.created_at_ms),)
 
     def _untold(self, connection: Connection, error: VaultError) -> tuple[Append, ...]:
         if isinstance(error, Unavailable):

@@ -66,7 +66,7 @@ def take(rig: Rig, seconds: float = 60) -> Taken:
 
 def run_due(rig: Rig) -> None:
     """Run all that is due, as a worker does."""
-    wait(rig.parts.scheduler.run_due())
+    wait(rig.parts.scheduler.run_due() + rig.parts.send_scheduler.run_due())
 
 
 refresh = run_due

@@ -130,4 +130,5 @@ class Stage:
 
     def close(self) -> None:
         self.rig.parts.scheduler.stop()
+        self.rig.parts.send_scheduler.stop()
         self.rig.close()

@@ -21,6 +21,7 @@ from contracts.sending import Outgoing, Sent
 from gateway.send_shapes import AddressBody
 from storage.connections import Connections
 from storage.database import now_ms
+from storage.drain import DrainStore
 from storage.due import DueRows
 from storage.erasing import Erasing
 from storage.grants import RECONCILE
@@ -28,9 +29,12 @@ from storage.outbox import SEND, SETTLE
 from storage.pausing import Pauses
 from storage.schema import due
 from storage.sending_schema import sends
+from storage.settling import settle, tell_later
+from storage.turns import Settled, Turn, Written
 from tests.workers.granted import come_due
 from tests.workers.letterbox import CONTACT, Stage, mid
 from token_vault import contact_hash
+from workers.sending import LINES_OF_ONE
 
 
 @pytest.fixture
@@ -180,6 +184,78 @@ def test_what_cannot_be_sent_in_time_has_failed(stage: Stage) -> None:
     assert stage.state(next_) == ("sent", "")
 
 
+def test_one_connection_does_not_take_all_threads(stage: Stage) -> None:
+    """Each line is begun while those before it are at work."""
+    whom = [AddressBody(contact=f"8{n}") for n in range(LINES_OF_ONE + 1)]
+    sends = [stage.post("Hello", to=one) for one in whom]
+    sender, rows = stage.rig.parts.sender, stage.rig.parts.rows.take([SEND], 100)
+
+    def crowded(outgoing: Outgoing) -> Sent:
+        if rows:
+            sender.run(rows.pop())
+        return Sent(mid(outgoing), outgoing.to)
+
+    stage.box.answers = [crowded] * len(sends)
+    sender.run(rows.pop())
+    states = sorted(stage.state(send)[0] for send in sends)
+    assert states == ["queued"] + ["sent"] * LINES_OF_ONE
+    come_due(stage.rig)
+    stage.work()
+    assert {stage.state(send)[0] for send in sends} == {"sent"}
+
+
+def test_what_its_echo_settled_keeps_nobody_waiting(stage: Stage) -> None:
+    """Though the call says that it was surely not sent."""
+    send, next_ = stage.post("Hello"), stage.post("next")
+
+    def contradicted(outgoing: Outgoing) -> Sent:
+        stage.echo(send)
+        raise Retryable("away")
+
+    stage.box.answers = [contradicted]
+    stage.work()
+    assert [stage.state(one)[0] for one in (send, next_)] == ["sent", "sent"]
+    assert stage.box.texts == ["Hello", "next"]
+
+
+def test_what_a_provider_that_is_off_was_to_send_expires(stage: Stage) -> None:
+    send = stage.post("Hello")
+    with stage.rig.database.write() as connection:
+        connection.execute(sa.update(sends).values(until_ms=now_ms() - 1))
+    stage.rig.parts.sender._telling._connectors.clear()
+    stage.work()
+    assert stage.state(send) == ("failed", "expired")
+    (said,) = stage.said("failed")
+    assert said.data.send_id == send.id
+
+
+class _Overtaken(DrainStore):
+    """Somebody tells of the send as soon as its end is written."""
+
+    send = ""
+
+    def write(self, turn: Turn) -> Written:
+        written = super().write(turn)
+        told = [Settled(self.send, "sent", said=False)]
+        with self._database.write() as connection:
+            tell_later(connection, told)
+            settle(connection, told)
+        return written
+
+
+def test_an_outcome_that_comes_while_another_is_told_is_told_too(stage: Stage) -> None:
+    send = stage.post("Hello")
+    stage.box.answers = [OutcomeUnknown("the answer is lost")]
+    stage.work()
+    come_due(stage.rig)
+    store, settler = _Overtaken(stage.rig.database), stage.rig.parts.settler
+    settler._store, store.send = store, send.id
+    (row,) = stage.rig.parts.rows.take([SETTLE], 5)
+    settler.run(row)
+    assert stage.rig.parts.rows.standing(SETTLE, send.id) is not None
+    assert stage.state(send) == ("sent", "")
+
+
 def test_a_paused_connection_sends_when_it_goes_on_and_a_revoked_one_never(stage: Stage) -> None:
     send = stage.post("Hello")
     Connections(stage.rig.database).set_status(stage.page.id, "paused", "")
@@ -251,15 +327,59 @@ def test_another_tenants_echo_is_not_ours(stage: Stage) -> None:
     stage.echo(send)
     of_beta = [message for message in stage.said() if message.tenant == "beta"]
     assert len(of_beta) == 1
-    assert of_beta[0].data.send_id is not send.id
     assert not of_beta[0].data.send_id
+
+
+def _erase(stage: Stage) -> None:
+    hashed = contact_hash(stage.rig.vault.tenant("acme"), "facebook", CONTACT)
+    assert hashed is not None
+    Erasing(stage.rig.database).contact("acme", hashed, now_ms())
+
+
+def test_what_is_erased_during_its_call_is_not_told_nor_kept(stage: Stage) -> None:
+    send = stage.post("Hello")
+
+    def erased(outgoing: Outgoing) -> Sent:
+        _erase(stage)
+        return Sent(mid(outgoing), CONTACT)
+
+    stage.box.answers = [erased]
+    stage.work()
+    assert stage.state(send) == ("sent", "")
+    assert stage.outbox.get(send.id).sealed == b""
+    assert stage.said() == []
+    stage.echo(send, at=datetime.now(UTC) - timedelta(minutes=1))
+    assert stage.outbox.get(send.id).sealed == b""
+
+
+@pytest.mark.parametrize("told_by", ["answer", "echo"])
+@pytest.mark.parametrize("when", ["during", "after"])
+def test_a_private_reply_is_erased_with_whom_it_went_to(
+    stage: Stage, told_by: str, when: str
+) -> None:
+    """Whom, the provider alone tells."""
+    send = stage.post("Thanks", to=AddressBody(comment="1_9"), reply="private")
+
+    def answer(outgoing: Outgoing) -> Sent:
+        if when == "during":
+            _erase(stage)
+        if told_by == "answer":
+            return Sent(mid(outgoing), CONTACT)
+        stage.echo(send)
+        raise OutcomeUnknown("the answer is lost")
+
+    stage.box.answers = [answer]
+    stage.work()
+    assert stage.state(send) == ("sent", "")
+    if when == "after":
+        assert stage.outbox.get(send.id).sealed
+        _erase(stage)
+    assert stage.outbox.get(send.id).sealed == b""
 
 
 def test_to_an_erased_contact_nothing_goes(stage: Stage) -> None:
     send = stage.post("Hello")
-    hashed = contact_hash(stage.rig.vault.tenant("acme"), "facebook", CONTACT)
-    assert hashed is not None
-    Erasing(stage.rig.database).contact("acme", hashed, now_ms())
+    _erase(stage)
     stage.work()
     assert stage.state(send) == ("failed", "key-destroyed")
     assert stage.box.taken == []

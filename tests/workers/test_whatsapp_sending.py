@@ -61,6 +61,9 @@ def test_what_meta_took_and_could_not_deliver_has_failed(number: Line) -> None:
     assert number.state(send) == ("failed", "131026")
     (failed,) = number.said("failed")
     assert (failed.data.send_id, failed.data.error.code) == (send.id, "131026")
+    stored = number.outbox.get(send.id).detail  # in clear
+    assert stored
+    assert stored not in (failed.data.error.detail, failed.data.error.title)
 
 
 def test_what_meta_refuses_has_failed_at_once(number: Line) -> None:

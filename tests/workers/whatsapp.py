@@ -110,5 +110,6 @@ def line(database_url: str, folder: Path) -> Iterator[Line]:
             connected = Line(database_url, folder, Business(login, receiver).set_up())
             yield connected
             connected.rig.parts.scheduler.stop()
+            connected.rig.parts.send_scheduler.stop()
             connected.rig.close()
             login.http.close()
