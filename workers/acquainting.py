@@ -1,11 +1,12 @@
 """Keeps for each conversation whom it is with, and about when they last acted: what sending needs.
 
 A row is written in the drain's own transaction, and only when it says something new: a worker
-remembers what it wrote, so that a conversation costs one row in `STEP_MS` at most.
+remembers for a moment what it wrote, so that a conversation that goes fast costs few rows.
 """
 
+import time
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from contracts import content
 from contracts.connector import Event
@@ -14,6 +15,9 @@ from contracts.sending import STEP_MS, decode_correspondent, encode_corresponden
 from storage.turns import Thread
 from token_vault import Purpose, TenantKeys, conversation_id
 
+KNOWN_S: Final = 10.0
+"""So long a worker relies on what it wrote; then it writes again, since the contact may have been
+erased meanwhile, and has come back."""
 MOST_KNOWN: Final = 100_000
 """Conversations that a worker remembers; then it begins anew."""
 
@@ -30,12 +34,23 @@ ACTIONS: Final[frozenset[type[Content]]] = frozenset(
 )
 """Types by which a contact opens the time in which one may write to them."""
 
+PREFERENCES: Final = frozenset({"stop", "resume"})
+"""Statuses of `optin.changed` by which a contact of WhatsApp's wants, or no longer wants, messages
+of a category: they open no window.
+"""
+
+
+class _Known(NamedTuple):
+    acted_at_ms: int
+    until: float
+
 
 class Acquainting:
     """What one worker knows of conversations. Safe to share between threads."""
 
-    def __init__(self) -> None:
-        self._known: dict[str, int] = {}
+    def __init__(self, known_s: float = KNOWN_S) -> None:
+        self._known_s = known_s
+        self._known: dict[str, _Known] = {}
 
     def met(
         self,
@@ -56,7 +71,8 @@ class Acquainting:
             return None
         acted_at_ms = at_ms if _is_action(event.content) else 0
         known = self._known.get(id_)
-        if known is not None and acted_at_ms < known + STEP_MS:
+        says_more = known is None or acted_at_ms >= known.acted_at_ms + STEP_MS
+        if known is not None and known.until > time.monotonic() and not says_more:
             return None
         plain = encode_correspondent(event.contact)
         hashed = keys.hash("contact", provider, event.contact)
@@ -64,11 +80,14 @@ class Acquainting:
         return Thread(id_, keys.tenant, connection, hashed, acted_at_ms, at_ms, sealed)
 
     def wrote(self, threads: Iterable[Thread]) -> None:
-        """These rows were committed."""
+        """These rows were committed; they may be erased at any time by somebody else."""
         if len(self._known) > MOST_KNOWN:
             self._known.clear()
+        until = time.monotonic() + self._known_s
         for thread in threads:
-            self._known[thread.id] = max(thread.acted_at_ms, self._known.get(thread.id, 0))
+            before = self._known.get(thread.id)
+            acted_at_ms = max(thread.acted_at_ms, before.acted_at_ms if before else 0)
+            self._known[thread.id] = _Known(acted_at_ms, until)
 
     def _conversation(
         self, event: Event, provider: str, account: str, keys: TenantKeys
@@ -86,8 +105,13 @@ def open_contact(keys: TenantKeys, id_: str, sealed: bytes) -> str:
     return decode_correspondent(plain)
 
 
+def _lets_write(said: Content) -> bool:
+    """Whoever sets a preference in the provider's app says no word to the business."""
+    return not isinstance(said, content.OptinChanged) or said.status not in PREFERENCES
+
+
 def _is_action(said: Content) -> bool:
-    if type(said) not in ACTIONS:
+    if type(said) not in ACTIONS or not _lets_write(said):
         return False
     sender = getattr(said, "sender", None)
     return isinstance(sender, content.Participant) and sender.role == "contact"

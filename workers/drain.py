@@ -229,7 +229,7 @@ class Drainer:
         else:
             routed = self._router.park(work, park_reason)
         written = self._store.write(turn._replace(**routed._asdict()))
-        self._router.wrote(routed)
+        self._router.wrote(written)
         parked, unrouted = len(routed.parks), len(routed.strand)
         return Tally(len(work), written.added, written.duplicate, parked, unrouted)
 

@@ -20,6 +20,7 @@ from storage.turns import (
     StoredItem,
     Thread,
     Unrouted,
+    Written,
 )
 from workers.consents import Consents, Named
 from workers.hearing import Hearing
@@ -85,9 +86,9 @@ class Router:
         self._normalizer = normalizer
         self._connectors = connectors
 
-    def wrote(self, routed: Routed) -> None:
-        """What became of `routed` was committed."""
-        self._normalizer.acquainting.wrote(routed.threads)
+    def wrote(self, written: Written) -> None:
+        """This is what became of a turn."""
+        self._normalizer.acquainting.wrote(written.threads)
 
     def route(self, work: Sequence[Opened], *, late: bool = False) -> Routed:
         """Normalise `work` for every connection that may have it; what cannot be read is parked

@@ -1,16 +1,22 @@
 """Whom a conversation is with: kept once, with about when they last acted, gone with them."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
+from contracts import content
+from contracts.connector import Event
+from contracts.content import Conversation
 from contracts.sending import STEP_MS
 from storage.database import now_ms
 from storage.erasing import Erasing
 from storage.sending_schema import threads
+from storage.turns import Thread
 from tests.rig import Rig, text
 from token_vault import contact_hash
-from workers.acquainting import open_contact
+from workers.acquainting import Acquainting, open_contact
 
 NOW = datetime.now(UTC)
 
@@ -64,6 +70,52 @@ def test_it_is_erased_with_the_contact_and_comes_back_when_they_write_again(rig:
     assert len(_threads(rig)) == 1
     _write(rig, minutes_ago=10)
     assert len(_threads(rig)) == 2
+
+
+def test_what_was_refused_is_not_taken_for_kept(rig: Rig) -> None:
+    rig.connect("acme", "10")
+    contact = contact_hash(rig.vault.tenant("acme"), "facebook", "7")
+    assert contact is not None
+    half_an_hour_ago_ms = int((NOW - timedelta(minutes=30)).timestamp() * 1000)
+    Erasing(rig.database).contact("acme", contact, half_an_hour_ago_ms)
+    _write(rig, minutes_ago=32)
+    assert _threads(rig) == []
+    _write(rig, minutes_ago=29)
+    assert len(_threads(rig)) == 1
+
+
+@pytest.mark.parametrize(("known_s", "writes"), [(60.0, False), (0.0, True)])
+def test_what_was_kept_is_kept_again_after_a_while(rig: Rig, known_s: float, writes: bool) -> None:
+    """It may have been erased by another process."""
+    rig.vault.create_tenant("acme")
+    acquainting, event = (
+        Acquainting(known_s=known_s),
+        _said(content.MessageReceived, message_id="m_1"),
+    )
+    first = _met(rig, acquainting, event)
+    assert first is not None
+    acquainting.wrote([first])
+    assert (_met(rig, acquainting, event) is not None) == writes
+
+
+def test_a_preference_opens_no_window(rig: Rig) -> None:
+    rig.vault.create_tenant("acme")
+    agreed, stopped = (
+        _said(content.OptinChanged, kind="marketing_messages", status=status)
+        for status in ("accept", "stop")
+    )
+    met = [_met(rig, Acquainting(), event) for event in (agreed, stopped)]
+    assert [one.acted_at_ms > 0 for one in met if one] == [True, False]
+
+
+def _said(said: type[content.Content], **fields: Any) -> Event:
+    talk = {"conversation": Conversation("cnv_1"), "sender": content.contact("7"), "to": ()}
+    return Event(said(**talk, **fields), "key", NOW, "7")
+
+
+def _met(rig: Rig, acquainting: Acquainting, event: Event) -> Thread | None:
+    keys = rig.vault.tenant("acme")
+    return acquainting.met(event, now_ms(), "con_1", "facebook", "10", keys)
 
 
 def test_it_is_gone_with_the_tenant(rig: Rig) -> None:
