@@ -46,6 +46,7 @@ class MediaRow(NamedTuple):
     sealed: bytes
     created_at_ms: int
     changed_at_ms: int
+    object: str | None
 
 
 class Outcome(NamedTuple):
@@ -74,6 +75,8 @@ class Settled(NamedTuple):
         connection.execute(its.with_for_update(read=True)).all()
         values = self.outcome._asdict() | {"changed_at_ms": now_ms()}
         del values["due_at_ms"]
+        if self.outcome.state == FAILED:
+            values["object"] = None
         this = sa.update(media).where(media.c.id == self.row.key, media.c.state == WAITING)
         if connection.execute(this.values(values)).rowcount != 1:
             raise LeaseLost(f"media {self.row.key} was ended")
@@ -103,16 +106,27 @@ class MediaRows:
             rows = [MediaRow(*row) for row in connection.execute(query.order_by(media.c.id))]
         return next((row for row in rows if row.state == STORED), rows[0] if rows else None)
 
-    def known(self, ids: Collection[str]) -> set[str]:
-        """Those of `ids` that are rows which may have an object."""
-        may = media.c.state.not_in((FAILED, ENDED))
-        query = sa.select(media.c.id).where(media.c.id.in_(ids), may)
+    def known(self, objects: Collection[str]) -> set[str]:
+        """Those of `objects` that a row names."""
+        query = sa.select(media.c.object).where(media.c.object.in_(objects))
         with self._database.read() as connection:
             return set(connection.scalars(query))
 
-    def begin_upload(self, new: NewMedia, due_at_ms: int) -> None:
-        """Before the first byte: a row that ends by itself unless the upload does."""
-        values = _values(new, UPLOADING)
+    def begin_fetch(self, row: due.Taken, name: str) -> None:
+        """Before the first byte: what the row's object will be called. Raises `LeaseLost`, also
+        when the row was ended meanwhile.
+        """
+        this = sa.update(media).where(media.c.id == row.key, media.c.state == WAITING)
+        with self._database.write() as connection:
+            due.check(connection, row)
+            if connection.execute(this.values(object=name)).rowcount != 1:
+                raise LeaseLost(f"media {row.key} was ended")
+
+    def begin_upload(self, new: NewMedia, name: str, due_at_ms: int) -> None:
+        """Before the first byte of the object `name`: a row that ends by itself unless the upload
+        does.
+        """
+        values = _values(new, UPLOADING) | {"object": name}
         with self._database.write() as connection:
             connection.execute(sa.insert(media).values(values))
             due.schedule(connection, MEDIA, new.id, due_at_ms)
@@ -139,7 +153,8 @@ class MediaRows:
         """Its object is deleted. What is left says until then that it was here. Raises
         `LeaseLost`.
         """
-        values = {"state": ENDED, "sealed": b"", "contact": None, "changed_at_ms": now_ms()}
+        none = {"sealed": b"", "contact": None, "object": None}
+        values = {"state": ENDED, "changed_at_ms": now_ms(), **none}
         with self._database.write() as connection:
             due.finish(connection, row, due_at_ms)
             connection.execute(sa.update(media).where(media.c.id == row.key).values(values))

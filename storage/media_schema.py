@@ -13,11 +13,11 @@ FAILED: Final = "failed"
 ENDING: Final = "ending"
 ENDED: Final = "ended"
 
-# `id` is also the object's name in the object store, where there is one: in the states `waiting`
-# and `uploading` there may be one already, `stored` has one, `ending` may have one still. `failed`
-# and `ended` have none. So no object is without a row that says what becomes of it. `attachment`:
-# the id in the feed, the same for each tenant that has the account. `connection` is null for what
-# is to be sent. `reason`: why it failed or ended, in our words.
+# `object` is the name in the object store, of the latest attempt, written before its first byte: in
+# the states `waiting` and `uploading` there may be one already, `stored` has one, `ending` may have
+# one still. `failed` and `ended` have none. `attachment`: the id in the feed, the same for each
+# tenant that has the account. `connection` is null for what is to be sent. `reason`: why it failed
+# or ended, in our words.
 media = sa.Table(
     "media",
     metadata,
@@ -32,6 +32,7 @@ media = sa.Table(
     sa.Column("sealed", sa.LargeBinary, nullable=False),
     sa.Column("created_at_ms", sa.BigInteger, nullable=False),
     sa.Column("changed_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("object", sa.Text, index=True),
     sa.Index("ix_media_tenant_contact", "tenant", "contact"),
 )
 sa.Index(

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from storage.database import Database
 from storage.partitions import ensure_partitions
 
-NEEDED = "0012"
+NEEDED = "0013"
 """The oldest revision that this build works with; `/readyz` asks for it."""
 _LOCK = 7_215_001
 

@@ -16,7 +16,14 @@ from token_vault.links import (
     reconnect_url,
     reconnects,
 )
-from token_vault.media_details import MediaDetails, media_id, open_media, seal_media
+from token_vault.media_details import (
+    MediaDetails,
+    media_id,
+    new_object_name,
+    objects_of,
+    open_media,
+    seal_media,
+)
 from token_vault.names import token_names, user_names
 from token_vault.objects import ObjectKey, new_object_key, span
 from token_vault.openings import Openings
@@ -62,6 +69,8 @@ __all__ = [
     "media_url",
     "named_by",
     "new_object_key",
+    "new_object_name",
+    "objects_of",
     "open_from_escrow",
     "open_kept",
     "open_media",

@@ -1,5 +1,6 @@
 """What is kept of media, sealed: it opens for their row alone."""
 
+import secrets
 from typing import Final
 
 import msgspec
@@ -8,7 +9,7 @@ from contracts.content import Attachment, Conversation
 from contracts.media import Media
 from contracts.tokens import Secret
 from token_vault.clear import ClearJson
-from token_vault.tenant_keys import Purpose, TenantKeys
+from token_vault.tenant_keys import DeploymentKeys, Purpose, TenantKeys
 
 
 class MediaDetails(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -26,8 +27,18 @@ class MediaDetails(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def media_id(keys: TenantKeys, attachment_id: str) -> str:
-    """The row's id, and the object's name: it tells nothing to whoever has not the tenant's key."""
+    """The row's id: it tells nothing to whoever has not the tenant's key."""
     return f"med_{keys.hash('media', attachment_id).hex()}"
+
+
+def objects_of(keys: DeploymentKeys) -> str:
+    """How the names of this deployment's objects begin, and nobody else's."""
+    return f"med_{keys.hash('objects').hex()}_"
+
+
+def new_object_name(keys: DeploymentKeys) -> str:
+    """Of one attempt to write an object: no two write the same, whoever of them is late."""
+    return f"{objects_of(keys)}{secrets.token_hex(16)}"
 
 
 def seal_media(keys: TenantKeys, id: str, details: MediaDetails) -> bytes:  # noqa: A002

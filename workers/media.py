@@ -45,6 +45,7 @@ from token_vault import (
     TenantKeys,
     Vault,
     new_object_key,
+    new_object_name,
     open_media,
     seal_media,
 )
@@ -104,10 +105,15 @@ class Fetcher:
         self._limits = limits
 
     def fetch(
-        self, media: MediaRow, details: MediaDetails, connection: Connection, intake: Intake
+        self,
+        media: MediaRow,
+        name: str,
+        details: MediaDetails,
+        connection: Connection,
+        intake: Intake,
     ) -> MediaDetails:
-        """Fetch and seal; the details of what is stored now. Raises provider's errors, `TooLarge`,
-        `Unavailable` and what the intake's `keep` raises.
+        """Fetch and seal as the object `name`; the details of what is stored now. Raises provider's
+        errors, `TooLarge`, `Unavailable` and what the intake's `keep` raises.
         """
         asked = details.media
         if asked is None:
@@ -116,7 +122,7 @@ class Fetcher:
         sealing = ObjectKey(key, media.tenant, media.id)
         with closing(self._opened(asked, connection)) as answer:
             declared = asked.mime_type or answer.headers.get("content-type")
-            self._objects.put(media.id, sealing.seal(intake.pieces(answer.iter_bytes())))
+            self._objects.put(name, sealing.seal(intake.pieces(answer.iter_bytes())))
         if asked.sha256 not in (None, intake.sha256):
             raise Retryable("the bytes are not those that the provider named")
         attachment = msgspec.structs.replace(
@@ -132,9 +138,10 @@ class Fetcher:
         """How many bytes may come."""
         return self._limits.get(attachment.kind, self._limits["file"])
 
-    def drop(self, id: str) -> None:  # noqa: A002 (a row's)
+    def drop(self, name: str | None) -> None:
         """Delete the object, if there is one. Raises `Unavailable`."""
-        self._objects.delete(id)
+        if name is not None:
+            self._objects.delete(name)
 
     def _opened(self, asked: Media, connection: Connection) -> httpx.Response:
         keeper = self._keepers.get(connection.provider)
@@ -182,30 +189,42 @@ class MediaKeeper:
         elif media.state in (STORED, FAILED) and self._ends_ms(media) > now_ms():
             self._due.finish(row, self._ends_ms(media))
         else:
-            self._end(row, "its time is over")
+            self._end(row, media, "its time is over")
 
     def _fetch(self, row: Taken, media: MediaRow) -> None:
         connection = self._connections.get(media.connection or "")
         if connection.status not in RECEIVING:
             if connection.status == "paused":
                 raise Retryable("the connection is paused")
-            self._end(row, "the connection was revoked")
+            self._end(row, media, "the connection was revoked")
             return
         try:
             keys = self._vault.tenant(media.tenant)
         except KeyDestroyed:
-            self._end(row, "erased")
+            self._end(row, media, "erased")
             return
-        kept = self._kept(row, media, connection, open_media(keys, media.id, media.sealed))
-        self._settle(row, media, connection, keys, kept)
+        named = self._named(row, media)
+        kept = self._kept(row, named, connection, open_media(keys, media.id, media.sealed))
+        self._settle(row, named, connection, keys, kept)
+
+    def _named(self, row: Taken, media: MediaRow) -> MediaRow:
+        """With a new object's name; an earlier attempt's object goes. Who lost the row meanwhile
+        finds that out before it deletes, so what is deleted is nobody's any more.
+        """
+        name = new_object_name(self._vault.deployment())
+        self._rows.begin_fetch(row, name)
+        self._fetcher.drop(media.object)
+        return media._replace(object=name)
 
     def _kept(
         self, row: Taken, media: MediaRow, connection: Connection, details: MediaDetails
     ) -> Kept:
+        name = media.object or ""
         limit = self._fetcher.limit(details.attachment)
         intake = Intake(limit, lambda: self._due.renew(row))
         try:
-            kept = Kept(self._fetcher.fetch(media, details, connection, intake), intake.size)
+            fetched = self._fetcher.fetch(media, name, details, connection, intake)
+            kept = Kept(fetched, intake.size)
         except _FAILURES as error:
             kept = _failed(details, error)
         except (Retryable, Unavailable) as error:
@@ -213,7 +232,7 @@ class MediaKeeper:
                 raise
             kept = _failed(details, error)
         if kept.failure is not None:
-            self._fetcher.drop(media.id)  # an earlier attempt may have come that far
+            self._fetcher.drop(name)  # it may have come that far
         return kept
 
     def _settle(
@@ -244,19 +263,20 @@ class MediaKeeper:
         except Overtaken:
             raise Retryable("the connection was paused meanwhile") from None
         except LeaseLost:
+            self._fetcher.drop(media.object)  # no row says STORED of it, and none ever will
             now = self._rows.get(media.id)
             if now is None or now.state == WAITING:
                 raise
-            self._end(row, now.reason)
+            self._end(row, now, now.reason)
             return
         log.info("media.settled", media=media.id, state=outcome.state, size=kept.size)
 
-    def _end(self, row: Taken, reason: str) -> None:
+    def _end(self, row: Taken, media: MediaRow, reason: str) -> None:
         """Nobody is given it from now on, then its object is deleted, then that is written down:
         what is cut off in between goes on here.
         """
         self._rows.begin_end(row, reason)
-        self._fetcher.drop(row.key)
+        self._fetcher.drop(media.object)
         self._rows.ended(row, now_ms() + TOMBSTONE // timedelta(milliseconds=1))
 
     def _ends_ms(self, media: MediaRow) -> int:

@@ -10,6 +10,7 @@ from contracts.errors import Unavailable
 from storage.database import now_ms
 from storage.media import MediaRows
 from storage.objects import ObjectStore
+from token_vault import Vault, objects_of
 
 log = structlog.get_logger()
 
@@ -22,8 +23,8 @@ _PAGE: Final = 500
 class MediaSweep:
     """What upkeep does about media, each hour; once a day it lists the object store."""
 
-    def __init__(self, rows: MediaRows, objects: ObjectStore) -> None:
-        self._rows, self._objects = rows, objects
+    def __init__(self, rows: MediaRows, objects: ObjectStore, vault: Vault) -> None:
+        self._rows, self._objects, self._vault = rows, objects, vault
         self._objects_due = 0.0
 
     def run(self) -> None:
@@ -42,11 +43,13 @@ class MediaSweep:
             log.warning("upkeep.orphaned_objects_removed", objects=removed)
 
     def remove_orphans(self) -> int:
-        """Delete objects that no row has, older than a day: of a database that was restored from a
-        backup, or of a writer that lost its row. How many they were.
+        """Delete objects of ours that no row has, older than a day: of a database that was restored
+        from a backup, or of a writer that lost its row. What others keep there is not looked at:
+        names say whose they are. How many they were.
         """
         removed = 0
-        old = (one.name for one in self._objects.names() if one.at_ms < now_ms() - YOUNG_MS)
+        ours = self._objects.names(objects_of(self._vault.deployment()))
+        old = (one.name for one in ours if one.at_ms < now_ms() - YOUNG_MS)
         while names := list(islice(old, _PAGE)):
             known = self._rows.known(names)
             for name in names:

@@ -50,7 +50,7 @@ class Upkeep:
         self._leases = leases
         self._vault = vault
         self._escrow = EscrowStore(database)
-        self._media = MediaSweep(MediaRows(database), objects)
+        self._media = MediaSweep(MediaRows(database), objects, vault)
         self._days_due = 0.0
 
     def run(self) -> None:

@@ -62,12 +62,12 @@ class Serving:
 
     def _begin(self, row: MediaRow, details: MediaDetails, part: Part) -> Iterator[bytes]:
         """With the first piece read already: until then it can be said what is wrong."""
-        if details.key is None:
+        if details.key is None or row.object is None:
             raise UnknownKey("media without a key")
         size = row.size or 0
         at = span(size, part.first, part.length)
         try:
-            sealed = self._objects.read(row.id, at.start, at.length)
+            sealed = self._objects.read(row.object, at.start, at.length)
         except NotFound:
             raise Gone("its bytes are lost") from None
         key = ObjectKey(details.key, row.tenant, row.id)

@@ -10,7 +10,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from contracts.content import Attachment
-from contracts.errors import GatewayError, InvalidInput, TooLarge, UnknownKey
+from contracts.errors import Conflict, GatewayError, InvalidInput, TooLarge, UnknownKey
 from contracts.media_types import kind_of, mime_type_of
 from gateway.threads import Threads
 from storage.database import now_ms
@@ -26,6 +26,7 @@ from token_vault import (
     Vault,
     media_id,
     new_object_key,
+    new_object_name,
     seal_media,
 )
 
@@ -77,9 +78,13 @@ class Uploading:
         id_ = media_id(keys, attachment.id)
         sealed = seal_media(keys, id_, MediaDetails(attachment=attachment))
         new = NewMedia(id_, attachment.id, upload.tenant, sealed)
-        self._rows.begin_upload(new, now_ms() + WITHIN // timedelta(milliseconds=1))
+        name = new_object_name(self._vault.deployment())
+        self._rows.begin_upload(new, name, now_ms() + WITHIN // timedelta(milliseconds=1))
         try:
-            return self._filled(upload, attachment, id_, keys, pieces)
+            return self._filled(upload, attachment, id_, name, keys, pieces)
+        except Conflict:
+            self._objects.delete(name)  # its row was ended before it was there
+            raise
         except GatewayError:
             self._rows.due.schedule(MEDIA, id_, now_ms())  # it is ended now, not in an hour
             raise
@@ -89,12 +94,13 @@ class Uploading:
         upload: Upload,
         attachment: Attachment,
         id: str,  # noqa: A002 (a row's)
+        name: str,
         keys: TenantKeys,
         pieces: Iterator[bytes],
     ) -> Attachment:
         key, intake = new_object_key(), Intake(max(self._limits.values()))
         sealing = ObjectKey(key, upload.tenant, id)
-        self._objects.put(id, sealing.seal(intake.pieces(pieces)))
+        self._objects.put(name, sealing.seal(intake.pieces(pieces)))
         done = self._described(attachment, upload, intake)
         sealed = seal_media(keys, id, MediaDetails(attachment=done, key=key))
         ends_ms = now_ms() + self._keep_ms

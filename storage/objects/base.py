@@ -28,5 +28,7 @@ class ObjectStore(Protocol):
     def delete(self, name: str) -> None:
         """Gone for good; one that is not there is a success."""
 
-    def names(self) -> Iterator[Found]:
-        """All there is, in no order; what comes or goes meanwhile may be among it."""
+    def names(self, beginning: str) -> Iterator[Found]:
+        """All whose names begin so, and drafts of such, in no order; what comes or goes meanwhile
+        may be among it.
+        """

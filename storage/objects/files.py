@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from storage.objects.base import Found
 
 _PIECE: Final = 65_536
 _DRAFT: Final = ".draft-"
+_DRAFT_OF: Final = re.compile(rf"^{re.escape(_DRAFT)}[0-9a-f]{{16}}-")
 
 
 class Files:
@@ -25,7 +27,7 @@ class Files:
         path = self._path(name)
         with _translated():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = path.with_name(f"{_DRAFT}{secrets.token_hex(8)}{name[-2:]}")
+        draft = path.with_name(f"{_DRAFT}{secrets.token_hex(8)}-{name}")
         try:
             self._write(draft, pieces)
             with _translated():
@@ -49,14 +51,17 @@ class Files:
         with _translated():
             self._path(name).unlink(missing_ok=True)
 
-    def names(self) -> Iterator[Found]:
-        """See `ObjectStore.names`; drafts are among it, as nobody's."""
+    def names(self, beginning: str) -> Iterator[Found]:
+        """See `ObjectStore.names`."""
         with _translated():
-            folders = sorted(self._folder.iterdir()) if self._folder.is_dir() else []
+            every = sorted(self._folder.iterdir()) if self._folder.is_dir() else []
+            folders = [one for one in every if len(one.name) == 2 and one.is_dir()]
         for folder in folders:
             with _translated():
                 entries = list(os.scandir(folder))
             for entry in entries:
+                if not _DRAFT_OF.sub("", entry.name).startswith(beginning):
+                    continue
                 with contextlib.suppress(FileNotFoundError):
                     yield Found(entry.name, int(entry.stat().st_mtime * 1000))
 

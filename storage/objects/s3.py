@@ -51,11 +51,11 @@ class S3:
         with _translated():
             self._client().delete_object(Bucket=self._bucket, Key=self._prefix + name)
 
-    def names(self) -> Iterator[Found]:
+    def names(self, beginning: str) -> Iterator[Found]:
         """See `ObjectStore.names`."""
         with _translated():
             pages = self._client().get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + beginning):
                 for one in page.get("Contents", ()):
                     at_ms = int(one["LastModified"].timestamp() * 1000)
                     yield Found(one["Key"].removeprefix(self._prefix), at_ms)

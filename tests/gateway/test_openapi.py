@@ -105,7 +105,7 @@ def attached(rig: Rig, tenant: str) -> str:
     attachment = Attachment(id=f"att_{tenant}", kind="image")
     sealed = seal_media(keys, "med_1", MediaDetails(attachment=attachment))
     new = NewMedia("med_1", attachment.id, tenant, sealed)
-    MediaRows(rig.database).begin_upload(new, 1 << 50)
+    MediaRows(rig.database).begin_upload(new, "med_1_1", 1 << 50)
     return attachment.id
 
 

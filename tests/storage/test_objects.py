@@ -47,8 +47,8 @@ def test_what_is_put_is_read_whole_and_in_parts(objects: ObjectStore) -> None:
     assert b"".join(objects.read(NAME, 0, 8)) == b"abcdefgh"
     assert b"".join(objects.read(NAME, 2, 3)) == b"cde"
     assert b"".join(objects.read(NAME, 6, 100)) == b"gh"
-    assert [found.name for found in objects.names()] == [NAME]
-    assert all(found.at_ms > 1_700_000_000_000 for found in objects.names())
+    assert [found.name for found in objects.names("")] == [NAME]
+    assert all(found.at_ms > 1_700_000_000_000 for found in objects.names(""))
 
 
 def test_it_takes_the_place_of_one_before(objects: ObjectStore) -> None:
@@ -57,13 +57,19 @@ def test_it_takes_the_place_of_one_before(objects: ObjectStore) -> None:
     assert b"".join(objects.read(NAME, 0, 3)) == b"two"
 
 
+def test_only_names_that_begin_so_are_told(objects: ObjectStore) -> None:
+    for name in (NAME, "med_other", "photo_of_ann"):
+        objects.put(name, [b"x"])
+    assert [found.name for found in objects.names("med_0")] == [NAME]
+
+
 def test_deleted_is_gone_and_may_be_deleted_again(objects: ObjectStore) -> None:
     objects.put(NAME, [b"x"])
     for _ in range(2):
         objects.delete(NAME)
     with pytest.raises(NotFound):
         objects.read(NAME, 0, 1)
-    assert list(objects.names()) == []
+    assert list(objects.names("")) == []
 
 
 @pytest.mark.parametrize("size", [10, PART_BYTES + 10])
@@ -76,7 +82,7 @@ def test_one_that_breaks_off_leaves_what_was_there(objects: ObjectStore, size: i
     with pytest.raises(KeyError, match="mine"):
         objects.put(NAME, broken())
     assert b"".join(objects.read(NAME, 0, 6)) == b"before"
-    assert [found.name for found in objects.names()] == [NAME]
+    assert [found.name for found in objects.names("")] == [NAME]
 
 
 def test_one_of_several_parts_is_whole(objects: ObjectStore) -> None:
@@ -98,13 +104,14 @@ def test_a_draft_of_a_killed_process_is_found_and_deleted(tmp_path: Path) -> Non
 
     def killed() -> Iterator[bytes]:
         yield next(pieces)
-        (draft,) = files.names()
-        (tmp_path / "objects" / "ef" / f"{draft.name[:-4]}00ef").write_bytes(b"left")
+        (draft,) = files.names("med_")
+        assert draft.name.endswith(NAME)
+        (tmp_path / "objects" / "ef" / f".draft-{'0' * 16}-{NAME}").write_bytes(b"left")
 
     files.put(NAME, killed())
-    left = next(found.name for found in files.names() if found.name != NAME)
+    left = next(found.name for found in files.names("") if found.name != NAME)
     files.delete(left)
-    assert [found.name for found in files.names()] == [NAME]
+    assert [found.name for found in files.names("")] == [NAME]
 
 
 def test_stores_that_are_away_say_so(tmp_path: Path) -> None:

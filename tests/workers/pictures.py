@@ -78,13 +78,14 @@ class Gallery:
         details = open_media(keys, row.id, row.sealed)
         assert details.key is not None
         assert row.size is not None
+        assert row.object is not None
         at = span(row.size, 0, row.size)
-        sealed = self.rig.parts.objects.read(row.id, at.start, at.length)
+        sealed = self.rig.parts.objects.read(row.object, at.start, at.length)
         key = ObjectKey(details.key, row.tenant, row.id)
         return b"".join(key.open(sealed, row.size, 0, row.size))
 
     def objects(self) -> set[str]:
-        return {found.name for found in self.rig.parts.objects.names()}
+        return {found.name for found in self.rig.parts.objects.names("")}
 
 
 @contextmanager

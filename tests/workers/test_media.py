@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from contracts.errors import Gone, Retryable
+from contracts.errors import Gone, LeaseLost, Retryable
 from storage.connections import Connections
 from storage.due import Taken
 from storage.erasing import Erasing
@@ -17,8 +17,10 @@ from storage.media_schema import media
 from storage.objects import ObjectStore
 from storage.revocations import REVOKE, Revocations
 from storage.rotations import Rotations
+from storage.schema import due
 from tests.connectors.kit.loopback import raw
 from tests.workers.pictures import PNG, Gallery, connected, gallery, served
+from token_vault import new_object_name
 from workers.sweeping_media import MediaSweep
 
 DOWN = raw(b"HTTP/1.1 503 Down\r\nContent-Length: 0\r\n\r\n")
@@ -44,10 +46,10 @@ def test_a_picture_is_stored_sealed_and_said_once(database_url: str, tmp_path: P
         here.make_due()
         here.work()
         assert len(here.updates()) == 1
-        assert_nothing_is_told(tmp_path, row.id)
+        assert_nothing_is_told(tmp_path, row.object)
 
 
-def assert_nothing_is_told(folder: Path, name: str) -> None:
+def assert_nothing_is_told(folder: Path, name: str | None) -> None:
     files = [path for path in (folder / "objects").rglob("*") if path.is_file()]
     assert [path.name for path in files] == [name]
     assert [oct(path.stat().st_mode & 0o777) for path in files] == ["0o600"]
@@ -152,7 +154,7 @@ def test_erased_while_it_is_fetched_nothing_stays(database_url: str, tmp_path: P
 def test_killed_between_object_and_row_it_is_fetched_again(
     database_url: str, tmp_path: Path
 ) -> None:
-    """The next worker writes the same object anew: there is no other of which nobody knows."""
+    """The row names the object that the killed one left: the next worker deletes it."""
     with gallery(database_url, tmp_path, served(PNG)) as here:
         connected(here, "acme")
         (row,) = here.receive()
@@ -160,12 +162,13 @@ def test_killed_between_object_and_row_it_is_fetched_again(
         fetcher._objects = Interrupted(objects, killed)
         with pytest.raises(SystemExit):
             here.work()
-        assert ([r.state for r in here.all()], here.objects()) == (["waiting"], {row.id})
+        (left,) = here.all()
+        assert (left.state, here.objects()) == ("waiting", {left.object})
         fetcher._objects = objects
         here.make_due()  # its lease is over
         here.work()
         (row,) = here.all()
-        assert (here.opened(row), here.objects(), len(here.updates())) == (PNG, {row.id}, 1)
+        assert (here.opened(row), here.objects(), len(here.updates())) == (PNG, {row.object}, 1)
 
 
 def killed() -> None:
@@ -182,6 +185,38 @@ class Interrupted:
     def put(self, name: str, pieces: Iterable[bytes]) -> None:
         self._objects.put(name, pieces)
         self._then()
+
+
+class Overtaken(Interrupted):
+    """An object store where something happens when all bytes of the first object are there, and
+    the object is not: as when its writer's machine stood still.
+    """
+
+    def put(self, name: str, pieces: Iterable[bytes]) -> None:
+        whole, then, self._then = list(pieces), self._then, lambda: None
+        then()
+        self._objects.put(name, whole)
+
+
+def test_a_writer_that_is_overtaken_replaces_nothing(database_url: str, tmp_path: Path) -> None:
+    """Its object comes after the one that was stored meanwhile."""
+    with gallery(database_url, tmp_path, served(PNG)) as here:
+        connected(here, "acme")
+        here.receive()
+        (slow,) = here.take()
+
+        def overtake() -> None:
+            with here.rig.database.write() as connection:  # the lease is over
+                connection.execute(sa.update(due).where(due.c.kind == MEDIA).values(due_at_ms=1))
+            here.work()
+
+        fetcher, objects = here.rig.parts.media._fetcher, here.rig.parts.objects
+        fetcher._objects = Overtaken(objects, overtake)
+        with pytest.raises(LeaseLost):
+            here.rig.parts.media.run(slow)
+        (row,) = here.all()
+        assert (row.state, here.opened(row), here.objects()) == ("stored", PNG, {row.object})
+        assert len(here.updates()) == 1
 
 
 def test_a_revoked_connection_keeps_no_media(database_url: str, tmp_path: Path) -> None:
@@ -249,19 +284,25 @@ def test_who_was_too_slow_leaves_it_to_the_next(sqlite_url: str, tmp_path: Path)
         assert len(here.updates()) == 1
 
 
-def test_objects_that_no_row_names_are_swept_up(database_url: str, tmp_path: Path) -> None:
+def test_objects_of_ours_that_no_row_names_are_swept_up(database_url: str, tmp_path: Path) -> None:
+    """Others may keep theirs in the same place: files of people, and another deployment's."""
     with gallery(database_url, tmp_path, served(PNG)) as here:
         connected(here, "acme")
         here.receive()
         here.work()
         (row,) = here.all()
         objects = here.rig.parts.objects
-        objects.put("med_forgotten", [b"x"])
-        sweep = MediaSweep(here.rows, objects)
+        keys = here.rig.vault.deployment()
+        orphan, draft = new_object_name(keys), f".draft-{'0' * 16}-{new_object_name(keys)}"
+        others = {"photo_of_ann", f"med_{'0' * 32}", f"med_{'0' * 32}_{'1' * 32}"}
+        others.add(f".draft-{'0' * 16}-med_{'0' * 32}_{'1' * 32}")
+        for name in (orphan, draft, *others):
+            objects.put(name, [b"x"])
+        sweep = MediaSweep(here.rows, objects, here.rig.vault)
         assert sweep.remove_orphans() == 0  # it may be a row's that is written just now
-        for path in (tmp_path / "objects").rglob("med_*"):
+        for path in (tmp_path / "objects").rglob("*"):
             os.utime(path, (1, 1))
-        assert (sweep.remove_orphans(), here.objects()) == (1, {row.id})
+        assert (sweep.remove_orphans(), here.objects()) == (2, {row.object} | others)
 
 
 def test_what_was_ended_and_not_looked_at_is_hurried(database_url: str, tmp_path: Path) -> None:
