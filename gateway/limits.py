@@ -22,7 +22,9 @@ HEAD_CAP: Final = 64 << 10
 HEAD_S: Final = 10.0
 """How long they may take; so long a new connection may also be silent."""
 BODY_S: Final = 20.0
-"""How long a body may take after its headers."""
+"""How long a body may take after its headers, and each `PROGRESS_BYTES` of a larger one."""
+PROGRESS_BYTES: Final = 4 << 20
+"""As many as a delivery may have: only uploads are larger."""
 STALLED_S: Final = 60.0
 """How long a sender may leave answers unread."""
 PIPELINED: Final = 8
@@ -41,6 +43,7 @@ class Limits:
     connections: int = CONNECTIONS
     head_s: float = HEAD_S
     body_s: float = BODY_S
+    progress_bytes: int = PROGRESS_BYTES
     stalled_s: float = STALLED_S
     told: dict[str, Seldom] = field(default_factory=dict)
 
@@ -91,6 +94,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._coming = _NOTHING  # what of a request has begun to come and is not complete
         self._moved = False  # whether this read has completed anything
         self._short = True  # whether a head that is complete in this read cannot be too long
+        self._fed = 0  # bytes of the body since its deadline was armed
         self._loose = 0  # bytes of reads that completed nothing
         self._deadline: asyncio.TimerHandle | None = None
         self._deadline_of = _NOTHING
@@ -190,6 +194,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A piece of its body."""
         self._moved = True
+        self._fed += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -241,6 +246,7 @@ class LimitedProtocol(HttpToolsProtocol):
             limits = self._limits
             within = limits.head_s if coming == _HEAD else limits.body_s
             self._deadline_of = coming
+            self._fed = 0
             self._deadline = self.loop.call_later(within, self._too_late)
 
     def _unwatch(self) -> None:
@@ -250,7 +256,9 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _too_late(self) -> None:
         self._deadline = None
-        if self._coming:
+        if self._coming == _BODY and self._fed >= self._limits.progress_bytes:
+            self._watch()
+        elif self._coming:
             self.refuse(replies.LATE, "late")
         else:
             self._end()

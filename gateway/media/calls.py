@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from contracts.errors import (
     Conflict,
+    GatewayError,
     Gone,
     InvalidInput,
     KeyDestroyed,
@@ -19,6 +20,7 @@ from contracts.errors import (
     Tampered,
     TooLarge,
 )
+from gateway import problems
 from gateway.auth import tenant_of
 from gateway.media.serving import Serving
 from gateway.media.uploading import Upload, Uploading
@@ -84,8 +86,13 @@ class MediaCalls:
 
     async def public(self, request: Request) -> Response:
         """What a provider fetches, by a link that says for how long."""
-        row = await self._threads.run(self._linked, request.path_params["token"])
-        return await self._serving.response(row, request)
+        try:
+            row = await self._threads.run(self._linked, request.path_params["token"])
+            response = await self._serving.response(row, request)
+        except GatewayError as error:
+            response = await problems.of_gateway_error(request, error)
+        response.headers["cache-control"] = "no-store"
+        return response
 
     def _linked(self, token: str) -> MediaRow | None:
         named = media_of(self._vault.deployment(), token, time.time())

@@ -57,7 +57,9 @@ class Uploading:
         *,
         days: int,
     ) -> None:
-        """`limits`: bytes by kind. `days`: how long they are kept."""
+        """`threads`: of its own, since they wait for senders. `limits`: bytes by kind. `days`: how
+        long they are kept.
+        """
         self._rows, self._objects, self._vault = rows, objects, vault
         self._threads, self._limits = threads, limits
         self._keep_ms = days * 86_400_000

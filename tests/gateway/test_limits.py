@@ -136,6 +136,23 @@ def test_a_trickle_does_not_put_the_deadline_off(site: Site) -> None:
         assert site.refused("late") == 1
 
 
+@pytest.mark.parametrize(("progress_bytes", "late"), [(20, False), (2000, True)])
+def test_a_large_body_has_its_time_by_what_comes_of_it(
+    site: Site, progress_bytes: int, late: bool
+) -> None:
+    site.limits.body_s, site.limits.progress_bytes = 0.5, progress_bytes
+    whole = request(text("100", "7", "x" * 1000)).replace(b"meta", b"meta?a=b")
+    with site.line() as line:
+        line.send(whole[:-1000])
+        with contextlib.suppress(OSError):
+            for at in range(len(whole) - 1000, len(whole), 25):
+                line.send(whole[at : at + 25])
+                time.sleep(0.03)
+        if not late:
+            assert line.answer()[0] == 200
+    assert site.refused("late") == late
+
+
 def test_between_requests_a_connection_may_be_silent(site: Site) -> None:
     site.limits.head_s = site.limits.body_s = 0.2
     with site.line() as line:

@@ -2,8 +2,7 @@
 
 import asyncio
 import hashlib
-import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 
 import httpx
@@ -11,12 +10,14 @@ import pytest
 import sqlalchemy as sa
 
 from contracts.media_types import mime_type_of
+from gateway.media.composition import UPLOADS
 from gateway.media.ranges import part_of
 from storage.media import MEDIA, MediaRows
 from storage.media_schema import media
+from storage.objects import ObjectStore
 from tests.gateway.edges import World
 from tests.rig import Rig
-from tests.workers.pictures import PNG, picture
+from tests.workers.pictures import PNG, Interrupted, picture
 from token_vault import media_url
 from workers.media_links import LINK_S, MediaLinks
 
@@ -178,23 +179,83 @@ async def test_uploads_that_are_refused_leave_nothing(
 
 @pytest.mark.anyio
 async def test_a_large_upload_is_never_in_memory_whole(acme: World) -> None:
-    """The store asks for a piece when it is done with the one before."""
-    asked, most, gate = 0, 0, threading.Lock()
+    """A sender who is faster than the store waits: no more than it is given is taken by it."""
+    piece, given = bytes(1 << 18), 0
 
     async def pieces() -> AsyncIterator[bytes]:
-        nonlocal asked, most
+        nonlocal given
         for _ in range(64):
-            with gate:
-                asked += 1
-                most = max(most, asked)
-            yield bytes(1 << 18)
-            with gate:
-                asked -= 1
+            given += len(piece)
+            yield piece
 
+    uploading = acme.edge.media.calls._uploading
+    uploading._objects = store = Counting(uploading._objects, lambda: given)
     headers = acme.headers(tenant="acme")
     made = await acme.client.post("/v1/attachments", content=pieces(), headers=headers)
     assert (made.status_code, made.json()["size"]) == (201, 64 << 18)
-    assert most == 1
+    assert store.most_held <= 2 * len(piece)
+
+
+class Counting:
+    """An object store that compares, at each piece it takes, what was given until then."""
+
+    def __init__(self, objects: ObjectStore, given: Callable[[], int]) -> None:
+        self.read, self.delete, self.names = objects.read, objects.delete, objects.names
+        self._objects, self._given = objects, given
+        self.most_held = 0
+
+    def put(self, name: str, pieces: Iterable[bytes]) -> None:
+        self._objects.put(name, self._counted(pieces))
+
+    def _counted(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        taken = 0
+        for piece in pieces:
+            self.most_held = max(self.most_held, self._given() - taken)
+            taken += len(piece)
+            yield piece
+
+
+@pytest.mark.anyio
+async def test_slow_uploads_hold_up_nothing_that_is_served(acme: World) -> None:
+    id_ = (await upload(acme)).json()["id"]
+    headers, all_begun, goes_on = acme.headers(tenant="acme"), asyncio.Event(), asyncio.Event()
+    begun = 0
+
+    async def slowly() -> AsyncIterator[bytes]:
+        nonlocal begun
+        begun += 1
+        if begun == UPLOADS:
+            all_begun.set()
+        yield PNG
+        await goes_on.wait()
+        yield PNG
+
+    async with asyncio.TaskGroup() as group:
+        slow = [
+            group.create_task(acme.client.post("/v1/attachments", content=one, headers=headers))
+            for one in (slowly() for _ in range(UPLOADS))
+        ]
+        async with asyncio.timeout(10):
+            await all_begun.wait()
+            assert (await acme.get(f"/v1/attachments/{id_}", tenant="acme")).content == PNG
+            assert (await upload(acme)).status_code == 503
+        goes_on.set()
+    assert [task.result().status_code for task in slow] == [201] * UPLOADS
+
+
+@pytest.mark.anyio
+async def test_an_upload_that_was_ended_leaves_no_object(acme: World) -> None:
+    """Its hour was over, and its row at its end, before its object was in its place."""
+    uploading = acme.edge.media.calls._uploading
+
+    def end() -> None:
+        with acme.rig.database.write() as connection:
+            connection.execute(sa.update(media).values(state="ended", object=None))
+
+    objects = uploading._objects
+    uploading._objects = Interrupted(objects, end)
+    assert (await upload(acme)).status_code == 409
+    assert list(objects.names("")) == []
 
 
 @pytest.mark.anyio
@@ -205,6 +266,7 @@ async def test_a_provider_fetches_by_a_link_that_ends(acme: World) -> None:
     assert (told.kind, told.mime_type) == ("image", "image/png")
     got = await acme.client.get(told.url)
     assert (got.status_code, got.content) == (200, PNG)
+    assert got.headers["cache-control"] == "no-store"
     assert (await acme.client.head(told.url)).headers["content-length"] == str(len(PNG))
     assert id_ not in told.url
     old = MediaLinks(rows, vault, "http://gateway", lambda: 1_700_000_000.0).media("acme", id_)
@@ -219,7 +281,9 @@ async def test_a_provider_fetches_by_a_link_that_ends(acme: World) -> None:
         "http://gateway/media/",
         "http://gateway/media/a.b",
     ):
-        assert (await acme.client.get(url)).status_code == 404
+        refused = await acme.client.get(url)
+        assert refused.status_code == 404
+        assert url.endswith("/") or refused.headers["cache-control"] == "no-store"
     assert LINK_S < 86_400
 
 

@@ -1,7 +1,7 @@
 """Messages with media of a provider on loopback, and what a worker does about them."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from contracts.messages import Message
 from storage.connections import Connection
 from storage.due import Taken
 from storage.media import MEDIA, MediaRow, MediaRows
+from storage.objects import ObjectStore
 from tests.connectors.kit.loopback import Answer, Server, raw, serving
 from tests.rig import Rig, hours_ago
 from token_vault import ObjectKey, open_media, span
@@ -86,6 +87,18 @@ class Gallery:
 
     def objects(self) -> set[str]:
         return {found.name for found in self.rig.parts.objects.names("")}
+
+
+class Interrupted:
+    """An object store where something happens after each object was written."""
+
+    def __init__(self, objects: ObjectStore, then: Callable[[], object]) -> None:
+        self.read, self.delete, self.names = objects.read, objects.delete, objects.names
+        self._objects, self._then = objects, then
+
+    def put(self, name: str, pieces: Iterable[bytes]) -> None:
+        self._objects.put(name, pieces)
+        self._then()
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -14,12 +14,11 @@ from storage.due import Taken
 from storage.erasing import Erasing
 from storage.media import MEDIA, end, stored
 from storage.media_schema import media
-from storage.objects import ObjectStore
 from storage.revocations import REVOKE, Revocations
 from storage.rotations import Rotations
 from storage.schema import due
 from tests.connectors.kit.loopback import raw
-from tests.workers.pictures import PNG, Gallery, connected, gallery, served
+from tests.workers.pictures import PNG, Gallery, Interrupted, connected, gallery, served
 from token_vault import new_object_name
 from workers.sweeping_media import MediaSweep
 
@@ -173,18 +172,6 @@ def test_killed_between_object_and_row_it_is_fetched_again(
 
 def killed() -> None:
     raise SystemExit
-
-
-class Interrupted:
-    """An object store where something happens after each object was written."""
-
-    def __init__(self, objects: ObjectStore, then: Callable[[], object]) -> None:
-        self.read, self.delete, self.names = objects.read, objects.delete, objects.names
-        self._objects, self._then = objects, then
-
-    def put(self, name: str, pieces: Iterable[bytes]) -> None:
-        self._objects.put(name, pieces)
-        self._then()
 
 
 class Overtaken(Interrupted):
