@@ -95,7 +95,8 @@ class Event(msgspec.Struct, frozen=True):
     `at`: the provider's time, aware UTC. `contact`: the contact's id at the provider, for the
     rights of data subjects, or None where nobody is concerned. `media`: what is to be fetched of
     the content's attachments; only a connector that `KeepsMedia` names any. `send`: the id of the
-    send (`snd_…`) which it is about, where the provider brings that back.
+    send (`snd_…`) which it is about, where the provider brings that back. `look`: it tells of what
+    we may do there, so that the connection is looked at.
     """
 
     content: Content
@@ -104,6 +105,7 @@ class Event(msgspec.Struct, frozen=True):
     contact: str | None = None
     media: tuple[Media, ...] = ()
     send: str | None = None
+    look: bool = False
 
 
 class Unreadable(msgspec.Struct, frozen=True):

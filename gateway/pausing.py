@@ -89,7 +89,9 @@ class PauseCalls:
                 text="From now on nothing that comes in for it reaches the feed: it is kept, in "
                 "order, until the connection is resumed, or for as long as deduplication keys are; "
                 "what is older then is a `connection.gap`. Nothing can be sent through it. "
-                "`connection.paused` follows. Repeating it changes nothing.",
+                "`connection.paused` follows. Media are fetched when "
+                "it is resumed: those that the provider has no more by then are lost. "
+                "Repeating it changes nothing.",
                 path_parts=ById,
                 body=PauseBody,
                 example_body='{"reason":"the shop moves"}',

@@ -131,7 +131,7 @@ class DrainStore:
             tell_later(connection, turn.settled)
             if turn.first is not None:
                 turn.first(connection)
-            look_at(connection, turn.named)
+            look_at(connection, turn.named, turn.looks)
             wanted = self._guarded(connection, turn)
             settle(connection, turn.settled)
             if wanted.threads:

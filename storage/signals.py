@@ -155,11 +155,15 @@ def _destroy(connection: sa.Connection, grant: Grant, reason: str) -> None:
     connection.execute(sa.delete(due_rows).where(*refresh))
 
 
-def look_at(connection: sa.Connection, named: Sequence[tuple[str, str, bytes]]) -> None:
-    """Within a transaction: have the connections looked at that those named (login, kind of name,
-    hash) carry.
+def look_at(
+    connection: sa.Connection,
+    named: Sequence[tuple[str, str, bytes]],
+    connection_ids: Collection[str] = (),
+) -> None:
+    """Within a transaction: have those connections looked at, and the ones that those named (login,
+    kind of name, hash) carry.
     """
-    carried = set[str]()
+    carried = set(connection_ids)
     for login, kind, name in set(named):
         its = (
             sa.select(connection_grants.c.connection)

@@ -182,6 +182,8 @@ class Turn(NamedTuple):
     named: Sequence[tuple[str, str, bytes]] = ()
     """People whose consent changed, as login, kind of name and hash: their connections are looked
     at."""
+    looks: Collection[str] = ()
+    """Connections that are looked at."""
     first: Callable[[sa.Connection], None] | None = None
     """What else is committed with it, before all the rest: checks a fence of its own, then locks
     connections in order of their ids, then changes other rows. `appends` and `parks` beside it are

@@ -60,7 +60,8 @@ class Happened(NamedTuple):
 class Outcome(NamedTuple):
     """What an item became for one connection: messages, how it failed where it did, with whom it
     has conversations, what is to be looked up before it is a message, media to be fetched, events
-    that may be about our own sends, and once these are matched their outcomes.
+    that may be about our own sends, and once these are matched their outcomes; the connection, if
+    it is to be looked at.
     """
 
     appends: list[Append]
@@ -70,6 +71,7 @@ class Outcome(NamedTuple):
     media: list[NewMedia]
     told: list[Happened]
     settled: list[Settled]
+    looks: list[str]
 
     def and_then(self, other: "Outcome") -> None:
         """What another item became comes after it."""
@@ -168,6 +170,8 @@ class Normalizer:
         _, event, received_at_ms, _, connection, _ = happened
         if isinstance(event.content, RECEIPTS):
             outcome.told.append(happened)
+        if event.look:
+            outcome.looks.append(connection.id)
         outcome.appends.append(append)
         keys = self._vault.tenant(connection.tenant)
         if event.media:

@@ -43,7 +43,7 @@ class Opened(NamedTuple):
 class Routed(NamedTuple):
     """What items became: messages, items parked for a connection, items that nobody takes yet,
     people whose consent changed, conversations, messages that are to be completed first, media to
-    be fetched, outcomes of our own sends.
+    be fetched, outcomes of our own sends, connections that are to be looked at.
 
     The names are those of a `Turn`.
     """
@@ -56,6 +56,7 @@ class Routed(NamedTuple):
     lookups: list[Lookup]
     media: list[NewMedia]
     settled: list[Settled]
+    looks: list[str]
 
 
 class _Addressed(NamedTuple):
@@ -94,7 +95,7 @@ class Router:
         """Normalise `work` for every connection that may have it; what cannot be read is parked
         for it, and so is what comes while it is paused. Raises `Unavailable`.
         """
-        routed = Routed([], [], [], [], [], [], [], [])
+        routed = Routed(*([] for _ in Routed._fields))
         read = nothing()
         for one in self._addressed(work, routed):
             with _unless_shredded(one.connection):
@@ -118,7 +119,7 @@ class Router:
         """Park `work` for every connection that may have it, unread; for one that is paused it
         waits as everything does. Raises `Unavailable`.
         """
-        routed = Routed([], [], [], [], [], [], [], [])
+        routed = Routed(*([] for _ in Routed._fields))
         for one in self._addressed(work, routed):
             with _unless_shredded(one.connection):
                 why = PAUSED if one.connection.status == PAUSED else reason

@@ -31,6 +31,10 @@ class Notice(NamedTuple):
     severities: Mapping[str, Severity] = {}
 
 
+_ENDS: Final = frozenset(
+    {"ACCOUNT_DELETED", "ACCOUNT_OFFBOARDED", "PARTNER_APP_UNINSTALLED", "PARTNER_REMOVED"}
+)
+"""Words of `account_update` after which our consent may be withdrawn."""
 _TEMPLATE: Final = ("message_template_name", "message_template_language")
 
 NOTICES: Final[Mapping[str, Notice]] = {
@@ -122,7 +126,8 @@ def notice(of: Notice, on: Occasion, value: dict[str, Any]) -> Event:
         detail=", ".join(text for path in of.details for text in _texts(value, path)) or None,
         original=value,
     )
-    return on.event(data, f"{on.kind}:{on.ms(None)}:{digest(on.raw)}", None, None)
+    event = on.event(data, f"{on.kind}:{on.ms(None)}:{digest(on.raw)}", None, None)
+    return msgspec.structs.replace(event, look=word in _ENDS)
 
 
 def error(on: Occasion, it: shapes.Error) -> Event:

@@ -157,6 +157,7 @@ def pause(
         Pauses(built.database).order(id, reason=reason, by="command line")
         _nudge(built)
     note(f"It is paused. What comes in waits until: gateway connections resume {id}")
+    note("Media are fetched then: what waits for long may have lost them at the provider.")
 
 
 @app.command()

@@ -4,8 +4,13 @@ import json
 import time
 from typing import Any
 
+import pytest
+import sqlalchemy as sa
+
 from gateway.connecting import Connecting, ManualAccount
 from storage.connections import Connections
+from storage.grants import RECONCILE
+from storage.schema import due
 from tests.rig import Rig
 
 WABA, ANNA = "102290129340398", "491701234567"
@@ -58,6 +63,20 @@ def test_what_concerns_the_whole_account_is_said_to_each_of_its_numbers(rig: Rig
         ("acme", "account_deleted"),
         ("zeta", "account_deleted"),
     ]
+
+
+@pytest.mark.parametrize(("word", "looks"), [("PARTNER_REMOVED", 2), ("VERIFIED_ACCOUNT", 0)])
+def test_what_says_that_consent_was_withdrawn_has_it_looked_at(
+    rig: Rig, word: str, looks: int
+) -> None:
+    connect(rig, "acme", "1001")
+    connect(rig, "zeta", "2002")
+    told = delivery({"field": "account_update", "value": {"event": word}}, time=NOW)
+    rig.drain(rig.put(told))
+    assert len(rig.messages()) == 2
+    with rig.database.read() as connection:
+        rows = sa.select(due.c.key).where(due.c.kind == RECONCILE)
+        assert len(set(connection.scalars(rows))) == looks
 
 
 def test_the_past_is_marked_and_said_once_with_what_came_since(rig: Rig) -> None:
