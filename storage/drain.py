@@ -148,7 +148,7 @@ class DrainStore:
                 self._sql.append(connection, fresh, _tags(len(fresh)), now_ms())
         refused = len(turn.appends) - len(wanted.appends)
         duplicate = len(wanted.appends) - len(fresh)
-        return Written(len(fresh), duplicate, refused, wanted.threads)
+        return Written(len(fresh), duplicate, refused, tuple(wanted.threads))
 
     def _guarded(self, connection: sa.Connection, turn: Turn) -> Turn:
         """Without what was revoked or erased since it was computed; holds both off until the
