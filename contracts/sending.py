@@ -35,7 +35,7 @@ class Attached(msgspec.Struct, frozen=True):
     id: str | None = None
 
 
-class Choice(msgspec.Struct, frozen=True):
+class QuickReply(msgspec.Struct, frozen=True):
     """A prepared answer below a message; `payload` comes back when it is tapped."""
 
     title: str
@@ -59,7 +59,7 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     text: str | None = None
     attachments: tuple[Attached, ...] = ()
     reply_to: str | None = None
-    quick_replies: tuple[Choice, ...] = ()
+    quick_replies: tuple[QuickReply, ...] = ()
     template: dict[str, Any] | None = None
     interactive: dict[str, Any] | None = None
     human_agent: bool = False
@@ -165,6 +165,8 @@ class Sends(ABC):
         return contact(contact_id)
 
 
+VIA: Final = "gateway"
+"""By what a message was written that is our own send, as the feed says it."""
 STEP_MS: Final = 300_000
 """What is kept of a contact's last action may be so much older than it."""
 

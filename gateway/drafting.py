@@ -16,14 +16,12 @@ from contracts.errors import (
 from contracts.sending import (
     STEP_MS,
     Attached,
-    Choice,
     Letter,
     Outgoing,
+    QuickReply,
     Rules,
     Sends,
     What,
-    decode_correspondent,
-    encode_letter,
 )
 from gateway.connecting import Connected, Connecting
 from gateway.enclosing import Enclosing
@@ -31,10 +29,15 @@ from gateway.send_shapes import SendBody
 from storage.connections import Connection
 from storage.database import now_ms
 from storage.outbox import DEADLINE_MS, Outbox, Send
-from token_vault import Purpose, TenantKeys, Vault, contact_hash, conversation_id
-
-ABLE: Final = ("active", "degraded")
-"""Statuses of connections that send."""
+from storage.turns import SENDING
+from token_vault import (
+    TenantKeys,
+    Vault,
+    contact_hash,
+    conversation_id,
+    open_contact,
+    seal_letter,
+)
 
 _HOURS_MS: Final = 3_600_000
 _WHY_NOT: Final[Mapping[str, str]] = {
@@ -88,7 +91,7 @@ class Drafting:
         if rules is None:
             raise NotSendable(f"{connection.provider} has no {whom.what.replace('_', ' ')}")
         _check(connection, rules, outgoing, whom)
-        sealed = keys.seal(Purpose.SEND, id_.encode(), encode_letter(Letter(outgoing)))
+        sealed = seal_letter(keys, id_, Letter(outgoing))
         return _queued(id_, connection, whom, keys, sealed)
 
     def _connector(self, connection: Connection) -> Sends:
@@ -101,7 +104,7 @@ class Drafting:
 
     def _account(self, connection: Connection) -> str:
         """Its id at the provider, if it can call out."""
-        if connection.status not in ABLE:
+        if connection.status not in SENDING:
             why = _WHY_NOT.get(connection.status, f"it is {connection.status}")
             raise NotConnected(f"the connection cannot send: {why}")
         (opened,) = self._connecting.open([connection])
@@ -147,8 +150,7 @@ class Drafting:
                 raise NotSendable("conversation: this connection has none with a contact by it")
             return Addressee("message", contact, id_, id_, contact)
         if contact is None:
-            plain = keys.open(Purpose.THREAD, id_.encode(), thread.sealed)
-            contact = decode_correspondent(plain)
+            contact = open_contact(keys, id_, thread.sealed)
         return Addressee("message", contact, id_, id_, contact, thread.acted_at_ms)
 
 
@@ -167,7 +169,7 @@ def _outgoing(
         text=body.text,
         attachments=attached,
         reply_to=body.reply_to,
-        quick_replies=tuple(Choice(one.title, one.payload) for one in body.quick_replies),
+        quick_replies=tuple(QuickReply(one.title, one.payload) for one in body.quick_replies),
         template=body.template,
         interactive=body.interactive,
         human_agent=body.human_agent,

@@ -15,7 +15,6 @@ from contracts.errors import (
     VaultError,
     WindowClosed,
 )
-from contracts.sending import decode_letter
 from gateway.auth import require_tenant
 from gateway.drafting import Drafting
 from gateway.jobs import Jobs
@@ -25,7 +24,7 @@ from gateway.shapes import ById, time_of
 from gateway.threads import Threads
 from storage.connections import Connections, new_id
 from storage.outbox import Outbox, Send
-from token_vault import Purpose, Vault
+from token_vault import Vault, open_letter
 
 log = structlog.get_logger()
 
@@ -94,7 +93,7 @@ class SendCalls:
             return None
         try:
             keys = self._vault.tenant(send.tenant)
-            letter = decode_letter(keys.open(Purpose.SEND, send.id.encode(), send.sealed))
+            letter = open_letter(keys, send.id, send.sealed)
         except Unavailable:
             raise
         except VaultError as error:

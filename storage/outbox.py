@@ -61,7 +61,7 @@ class Send(NamedTuple):
     sealed: bytes
 
 
-class Thread(NamedTuple):
+class KnownThread(NamedTuple):
     """A conversation: whose, with whom (sealed, and as a keyed hash), and about when they last
     acted (0: not known).
     """
@@ -136,13 +136,13 @@ class Outbox:
         self._database = database
         self._insert = postgresql.insert if database.is_postgresql else sqlite.insert
 
-    def thread(self, conversation: str) -> Thread | None:
+    def thread(self, conversation: str) -> KnownThread | None:
         """Whom a conversation is with."""
-        columns = [threads.c[name] for name in Thread._fields]
+        columns = [threads.c[name] for name in KnownThread._fields]
         with self._database.read() as connection:
             row = connection.execute(sa.select(*columns).where(threads.c.id == conversation))
             found = row.first()
-        return Thread(*found) if found else None
+        return KnownThread(*found) if found else None
 
     def before(self, scope: str, key: bytes, request: bytes) -> Send | None:
         """What the same call made before. Raises `KeyReused` when it was another request."""

@@ -11,6 +11,8 @@ from storage.sending_schema import State
 
 RECEIVING: Final = ("pending", "active", "degraded", "needs_reauth")
 """Statuses of connections that messages are written for."""
+SENDING: Final = ("active", "degraded")
+"""Statuses of connections that send."""
 TAKING: Final = (*RECEIVING, PAUSED)
 """Statuses of connections that items are kept for: while one is paused, they wait."""
 

@@ -8,6 +8,7 @@ from token_vault.kek import SETTING, check_uri, load_kek
 from token_vault.keks import Kek, Keks
 from token_vault.kept import Kept, open_kept, seal_kept
 from token_vault.keystore import Erasure, KeyStore
+from token_vault.letters import open_contact, open_letter, seal_contact, seal_letter
 from token_vault.links import (
     media_of,
     media_url,
@@ -71,15 +72,19 @@ __all__ = [
     "new_object_key",
     "new_object_name",
     "objects_of",
+    "open_contact",
     "open_from_escrow",
     "open_kept",
+    "open_letter",
     "open_media",
     "open_vault",
     "reconnect_token",
     "reconnect_url",
     "reconnects",
+    "seal_contact",
     "seal_for_escrow",
     "seal_kept",
+    "seal_letter",
     "seal_media",
     "seal_tokens",
     "sent_hash",

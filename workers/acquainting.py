@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 from contracts import content
 from contracts.connector import Event
 from contracts.content import Content, Conversation
-from contracts.sending import STEP_MS, decode_correspondent, encode_correspondent
+from contracts.sending import STEP_MS
 from storage.turns import Thread
-from token_vault import Purpose, TenantKeys, conversation_id
+from token_vault import TenantKeys, conversation_id, seal_contact
 
 KNOWN_S: Final = 10.0
 """So long a worker relies on what it wrote; then it writes again, since the contact may have been
@@ -74,9 +74,8 @@ class Acquainting:
         says_more = known is None or acted_at_ms >= known.acted_at_ms + STEP_MS
         if known is not None and known.until > time.monotonic() and not says_more:
             return None
-        plain = encode_correspondent(event.contact)
         hashed = keys.hash("contact", provider, event.contact)
-        sealed = keys.seal(Purpose.THREAD, id_.encode(), plain)
+        sealed = seal_contact(keys, id_, event.contact)
         return Thread(id_, keys.tenant, connection, hashed, acted_at_ms, at_ms, sealed)
 
     def wrote(self, threads: Iterable[Thread]) -> None:
@@ -97,12 +96,6 @@ class Acquainting:
         if isinstance(event.content, content.CommentCreated):
             return conversation_id(keys, provider, account, event.contact or "")
         return said.id if isinstance(said, Conversation) and said.kind == "direct" else None
-
-
-def open_contact(keys: TenantKeys, id_: str, sealed: bytes) -> str:
-    """The contact's id at the provider, of a thread's row. Raises `VaultError`."""
-    plain = keys.open(Purpose.THREAD, id_.encode(), sealed)
-    return decode_correspondent(plain)
 
 
 def _lets_write(said: Content) -> bool:

@@ -84,6 +84,11 @@ CALL_SHARE: Final = 0.7
 _CHANNELS: Final = {line.connector.name: line.connector.channel for line in registry.PROVIDERS}
 
 
+def call_limits(lease_s: float) -> Limits:
+    """Of the calls of jobs whose due rows are leased for so long."""
+    return Limits(total_s=min(Limits().total_s, lease_s * CALL_SHARE))
+
+
 class Parts:
     """Everything that a worker process is made of."""
 
@@ -223,7 +228,7 @@ class Parts:
             sandbox_url=self.settings.sandbox_url,
             observer=CountedCalls(self.metrics),
             keeper=self.gates,
-            limits=Limits(total_s=min(Limits().total_s, self.rows.seconds * CALL_SHARE)),
+            limits=call_limits(self.rows.seconds),
         )
         self.refresher = Refresher(
             grants,

@@ -3,9 +3,9 @@
 import msgspec
 
 from contracts.errors import KeyDestroyed
-from contracts.sending import Attached, Letter, Outgoing, Sent, decode_letter, encode_letter
+from contracts.sending import Attached, Letter, Outgoing, Sent
 from storage.outbox import Send
-from token_vault import Purpose, Vault, contact_hash, sent_hash
+from token_vault import Vault, contact_hash, open_letter, seal_letter, sent_hash
 from workers.media_links import MediaLinks
 
 
@@ -20,11 +20,10 @@ class Letters:
         if not send.sealed:
             raise KeyDestroyed("its contact was erased")
         keys = self._vault.tenant(send.tenant)
-        return decode_letter(keys.open(Purpose.SEND, send.id.encode(), send.sealed))
+        return open_letter(keys, send.id, send.sealed)
 
     def seal(self, send: Send, letter: Letter) -> bytes:
-        keys = self._vault.tenant(send.tenant)
-        return keys.seal(Purpose.SEND, send.id.encode(), encode_letter(letter))
+        return seal_letter(self._vault.tenant(send.tenant), send.id, letter)
 
     def linked(self, send: Send, outgoing: Outgoing) -> Outgoing:
         """With links to what we keep, for the call. Raises what `MediaLinks.media` raises."""

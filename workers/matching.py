@@ -14,7 +14,7 @@ from msgspec import UNSET
 from contracts import content
 from contracts.connector import Event
 from contracts.errors import Tampered, UnknownKey
-from contracts.sending import Letter, Sent
+from contracts.sending import VIA, Letter, Sent
 from storage.outbox import Outbox, Send
 from storage.turns import Append, Settled
 from workers.letters import Letters
@@ -22,7 +22,6 @@ from workers.normalizing import Happened, Normalizer, Outcome
 
 log = structlog.get_logger()
 
-VIA: Final = "gateway"
 _ITS_WORDS: Final = "the provider could not deliver it: message.failed has its words"
 
 

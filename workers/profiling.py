@@ -29,8 +29,7 @@ from storage.drain import DrainStore
 from storage.due import DueRows, Taken
 from storage.profiles import AGE_S, PROFILE, Contact, Profiles
 from storage.turns import RECEIVING, Append, Asked, Turn
-from token_vault import Purpose, TenantKeys, Vault
-from workers.acquainting import open_contact
+from token_vault import Purpose, TenantKeys, Vault, open_contact
 from workers.calling import Accounts
 from workers.normalizing import Normalizer, account_details, utc
 from workers.retrying import told, until_stored

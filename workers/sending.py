@@ -33,7 +33,7 @@ from storage.database import now_ms
 from storage.drain import DrainStore
 from storage.due import DueRows, Taken
 from storage.outbox import SEND, Becomes, Forestalled, Outbox, Send
-from storage.turns import TAKING, Append, Turn
+from storage.turns import SENDING, TAKING, Append, Turn
 from workers.calling import Accounts
 from workers.letters import Letters
 from workers.metrics import Metrics
@@ -54,8 +54,6 @@ UNKNOWN_S: Final = 900.0
 """So long an unknown outcome waits for an echo or a status; then the feed says that it is one."""
 PAUSED_S: Final = 60.0
 """What waits for a paused connection is looked at so often."""
-ABLE: Final = ("active", "degraded")
-"""Statuses of connections that send."""
 
 HOPELESS: Final = (Reauthorize, Permanent, NotFound, Gone, NotStored, KeyDestroyed)
 """What ends a send before its call."""
@@ -142,7 +140,7 @@ class Sender:
             return self._fail(line, "expired", "", send.detail or _TOO_LATE)
         if connection.status == "paused":
             return self._wait(line, PAUSED_S, "the connection is paused")
-        if connection.status not in ABLE:
+        if connection.status not in SENDING:
             return self._fail(line, "not-connected", "", f"the connection is {connection.status}")
         return self._send(line)
 

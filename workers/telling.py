@@ -10,7 +10,7 @@ from contracts import content
 from contracts.connector import Connector, Event
 from contracts.content import Content, Conversation, Failure, Participant
 from contracts.errors import Misconfigured, Unavailable, VaultError
-from contracts.sending import Letter, Outgoing, Sends
+from contracts.sending import VIA, Letter, Outgoing, Sends
 from storage.connections import Connection
 from storage.database import now_ms
 from storage.outbox import Send
@@ -19,8 +19,6 @@ from workers.letters import Letters
 from workers.normalizing import Normalizer, utc
 
 log = structlog.get_logger()
-
-VIA: Final = "gateway"
 
 TITLES: Final[Mapping[str, str]] = {
     "window-closed": "The contact may not be written to any more",

@@ -15,8 +15,8 @@ from storage.erasing import Erasing
 from storage.sending_schema import threads
 from storage.turns import Thread
 from tests.rig import Rig, text
-from token_vault import contact_hash
-from workers.acquainting import Acquainting, open_contact
+from token_vault import contact_hash, open_contact
+from workers.acquainting import Acquainting
 
 NOW = datetime.now(UTC)
 

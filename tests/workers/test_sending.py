@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from connectors.kit.transport.transport import Limits
 from contracts.errors import (
     OutcomeUnknown,
     Permanent,
@@ -22,7 +23,7 @@ from gateway.send_shapes import AddressBody
 from storage.connections import Connections
 from storage.database import now_ms
 from storage.drain import DrainStore
-from storage.due import DueRows
+from storage.due import LANE_TIMES, DueRows
 from storage.erasing import Erasing
 from storage.grants import RECONCILE
 from storage.outbox import SEND, SETTLE
@@ -34,6 +35,7 @@ from storage.turns import Settled, Turn, Written
 from tests.workers.granted import come_due
 from tests.workers.letterbox import CONTACT, Stage, mid
 from token_vault import contact_hash
+from workers.composition import call_limits
 from workers.sending import LINES_OF_ONE
 
 
@@ -420,3 +422,11 @@ def test_a_send_is_of_whom_the_answer_names(stage: Stage) -> None:
         "acme", contact_hash(keys, "facebook", "another id") or b"", now_ms()
     )
     assert stage.outbox.get(send.id).sealed == b""
+
+
+@pytest.mark.parametrize("lanes_s", [1, 10, 600])
+def test_a_call_ends_before_its_row_is_anothers(lanes_s: float) -> None:
+    """And leaves time for storing what became of it."""
+    lease_s = lanes_s * LANE_TIMES
+    assert call_limits(lease_s).total_s + lease_s / 4 < lease_s
+    assert call_limits(lease_s).total_s <= Limits().total_s

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.send_shapes import AddressBody
+from storage.pausing import Pauses
 from tests.sandbox.whatsapp import ANNA
 from tests.workers.whatsapp import Line, line
 
@@ -64,6 +65,46 @@ def test_what_meta_took_and_could_not_deliver_has_failed(number: Line) -> None:
     stored = number.outbox.get(send.id).detail  # in clear
     assert stored
     assert stored not in (failed.data.error.detail, failed.data.error.title)
+
+
+def _pause(number: Line) -> None:
+    Pauses(number.rig.database).order(number.id, reason="moving", by="test")
+    number.work()
+
+
+def _resume(number: Line) -> None:
+    Pauses(number.rig.database).resume(number.id)
+    for _ in range(2):  # what waited, then what that tells
+        number.work()
+
+
+def test_statuses_that_waited_out_a_pause_settle_their_send(number: Line) -> None:
+    number.connector.lost = 1
+    send = number.post("Yes, until six")
+    number.work()
+    _pause(number)
+    number.hear(2)  # sent, delivered
+    assert number.outbox.get(send.id).state == "unknown"
+    _resume(number)
+    assert number.state(send) == ("sent", "")
+    (sent,) = number.said("sent")
+    assert (sent.data.text, sent.data.send_id) == ("Yes, until six", send.id)
+    (delivered,) = number.said("delivered")
+    assert delivered.data.send_ids == (send.id,)
+    assert number.said("failed") == []
+
+
+def test_a_failure_that_waited_out_a_pause_is_its_sends(number: Line) -> None:
+    number.business.login.control("whatsapp/sends", kind="fail", code=131026)
+    send = number.post("Hello?")
+    number.work()
+    _pause(number)
+    number.hear(1)
+    assert number.state(send) == ("sent", "")
+    _resume(number)
+    assert number.state(send) == ("failed", "131026")
+    (failed,) = number.said("failed")
+    assert failed.data.send_id == send.id
 
 
 def test_what_meta_refuses_has_failed_at_once(number: Line) -> None:
