@@ -1,6 +1,5 @@
 """Somebody connects a Page: in a real browser, by keyboard, at the sandbox, across two sites."""
 
-
 import httpx
 import pytest
 from selenium.webdriver import Chrome
