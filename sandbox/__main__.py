@@ -22,6 +22,8 @@ from sandbox.settings import (
 )
 
 GRACE_S = 5
+KEEP_ALIVE_S = 75
+"""Longer than clients keep a connection that they do not use."""
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -150,6 +152,7 @@ def run(built: Sandbox, host: str, port: int) -> None:
         ws="none",
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
     server = Server(config, built)
     with contextlib.suppress(SystemExit):  # uvicorn's own way of saying that it cannot listen

@@ -22,9 +22,12 @@ Spawn = Callable[..., services.Process]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Run in the background of a shell, we would ignore Ctrl-C, and so would all that we start."""
+    """Run in the background of a shell, we would ignore Ctrl-C, and so would all that we start.
+    Asked to end, a run ends what it has started.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):  # the workers of a parallel run share what it has
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         config.add_cleanup(in_memory.begin())
 
 
