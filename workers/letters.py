@@ -39,8 +39,6 @@ class Letters:
         """How the outbox knows the provider's message."""
         return sent_hash(self._vault.tenant(send.tenant), provider, account, sent.message_id)
 
-    def contact(self, send: Send, provider: str, sent: Sent) -> bytes | None:
+    def contact(self, send: Send, provider: str, contact: str | None) -> bytes | None:
         """Who got it, as the provider tells: by this they are erased. None where it tells none."""
-        if sent.contact is None:
-            return None
-        return contact_hash(self._vault.tenant(send.tenant), provider, sent.contact)
+        return contact_hash(self._vault.tenant(send.tenant), provider, contact)

@@ -85,12 +85,12 @@ class Matching:
         if isinstance(said, content.MessageSent) and _is_said(own[0], hashes[0]):
             matched.instead[receipt.place] = None
             return
-        append = None
         if not _is_wordless(receipt.event):
-            append = matched.instead[receipt.place] = self._named(receipt, own)
+            matched.instead[receipt.place] = self._named(receipt, own)
         for send in own:
             message = hashes[0] if len(hashes) == 1 else None
-            contact = append.contact if append and send.contact is None else None
+            whom = _whom(receipt.event) or (None if send.contact else receipt.event.contact)
+            contact = self._letters.contact(send, receipt.connection.provider, whom)
             settled = self._outcome(send, receipt.event, message, contact)
             if settled is not None:
                 matched.settled.append(settled)
@@ -99,14 +99,18 @@ class Matching:
     def _named(self, receipt: Happened, own: Sequence[Send]) -> Append:
         """Its message, with the sends that it is about."""
         named = _named(receipt.event.content, [send.id for send in own])
+        by_address = own[0].conversation and _whom(receipt.event) is None
+        if by_address:
+            named = _in_conversation(named, own[0].conversation)
         event = msgspec.structs.replace(receipt.event, content=named)
-        return self._normalizer.append(
+        append = self._normalizer.append(
             event,
             receipt.received_at_ms,
             receipt.channel,
             receipt.connection,
             late=receipt.late,
         )
+        return append._replace(contact=own[0].contact or append.contact) if by_address else append
 
     def _outcome(
         self, send: Send, event: Event, message: bytes | None, contact: bytes | None
@@ -119,11 +123,14 @@ class Matching:
         if send.state == "sent":
             return None
         is_echo = isinstance(said, content.MessageSent) and not _is_wordless(event)
-        sealed = self._sealed(send, said)
+        sealed = self._sealed(send, event)
         return Settled(send.id, "sent", is_echo, message, contact, sealed)
 
-    def _sealed(self, send: Send, said: content.Content) -> bytes | None:
-        """The letter with the provider's id of the message, where one is named."""
+    def _sealed(self, send: Send, event: Event) -> bytes | None:
+        """The letter with the provider's id of the message, where one is named, and whom it went
+        to.
+        """
+        said = event.content
         ids = (said.message_id,) if isinstance(said, content.MessageSent) else _ids(said)
         if len(ids) != 1 or not send.sealed:
             return None
@@ -132,7 +139,7 @@ class Matching:
         except (Tampered, UnknownKey) as error:  # it must not stop the lane
             log.error("send.unreadable", send=send.id, reason=error.reason)
             return None
-        return self._letters.seal(send, Letter(letter.outgoing, Sent(ids[0])))
+        return self._letters.seal(send, Letter(letter.outgoing, Sent(ids[0], _whom(event))))
 
 
 def _ids(said: content.Content) -> tuple[str, ...]:
@@ -150,6 +157,23 @@ def _own(receipt: Happened, by_hash: Sequence[str | None], sends: dict[str, Send
 
 def _is_said(send: Send, message: bytes) -> bool:
     return send.state == "sent" and send.said and send.message == message
+
+
+def _whom(event: Event) -> str | None:
+    """The contact by the id that the feed has; None where only their address is told, by which a
+    send may have gone to somebody who has an id.
+    """
+    said: Any = event.content
+    people = said.to if isinstance(said, content.MessageSent) else (said.sender,)
+    by_address = (one for one in people if one.address == f"+{one.id}")
+    return None if any(one.id == event.contact for one in by_address) else event.contact
+
+
+def _in_conversation(said: content.Content, id_: str) -> content.Content:
+    talk: Any = said
+    conversation = msgspec.structs.replace(talk.conversation, id=id_)
+    changed: content.Content = msgspec.structs.replace(talk, conversation=conversation)
+    return changed
 
 
 def _is_wordless(event: Event) -> bool:

@@ -174,7 +174,7 @@ class Sender:
             send,
             "sent",
             message=self._letters.message(send, connection.provider, account, sent),
-            contact=self._letters.contact(send, connection.provider, sent),
+            contact=self._letters.contact(send, connection.provider, sent.contact),
             sealed=self._letters.seal(send, letter),
             said=True,
         )

@@ -9,6 +9,7 @@ from gateway.send_shapes import AddressBody
 from storage.pausing import Pauses
 from tests.sandbox.whatsapp import ANNA
 from tests.workers.whatsapp import Line, line
+from token_vault import contact_hash
 
 
 @pytest.fixture
@@ -126,3 +127,34 @@ def test_a_number_may_be_written_to_however_it_is_written(number: Line) -> None:
     assert len({(send.line, send.conversation, send.contact) for send in sends}) == 1
     for sent in number.said("sent"):
         assert sent.data.to[0].address == f"+{ANNA}"
+
+
+BSUID = "DE.13491208655302741918"
+
+
+@pytest.mark.parametrize("status", ["sent", "delivered"])
+def test_a_lost_answer_is_settled_with_the_id_that_its_status_tells(
+    number: Line, status: str
+) -> None:
+    number.connector.lost = 1
+    send = number.post("Hello", to=AddressBody(contact=ANNA))
+    number.work()
+    number.tell(send, status, recipient_id=ANNA, recipient_user_id=BSUID)
+    number.work()
+    (sent,) = number.said("sent")
+    assert sent.data.to[0].id == BSUID
+    keys = number.rig.vault.tenant("acme")
+    assert number.outbox.get(send.id).contact == contact_hash(keys, "whatsapp", BSUID)
+    assert sent.data.text == "Hello"
+
+
+@pytest.mark.parametrize("status", ["delivered", "failed"])
+def test_a_status_that_names_a_number_alone_is_of_the_sends_conversation(
+    number: Line, status: str
+) -> None:
+    number.connector.lost = 1
+    send = number.post("Hello", to=AddressBody(contact=BSUID))
+    number.tell(send, status, recipient_id=ANNA)
+    number.work()
+    (told,) = number.said(status)
+    assert told.subject == send.conversation

@@ -1,5 +1,7 @@
 """A number of the sandbox's that is connected by a token: what its phone does, and what we send."""
 
+import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,6 +86,17 @@ class Line:
         bodies = [post.body for post in self.business.told.received[self._seen : until]]
         self._seen = until
         self.rig.drain(self.rig.put(*(body for body in bodies if only.encode() in body)))
+
+    def tell(self, send: Send, status: str, **whom: str) -> None:
+        """Meta's status of a send, as it names whom it went to."""
+        told = {"id": f"wamid.{send.id}", "status": status, "timestamp": str(int(time.time()))}
+        value = {
+            "metadata": {"display_phone_number": "15550783881", "phone_number_id": NUMBER},
+            "statuses": [{**told, **whom, "biz_opaque_callback_data": send.id}],
+        }
+        entry = {"id": WABA, "changes": [{"field": "messages", "value": value}]}
+        body = {"object": "whatsapp_business_account", "entry": [entry]}
+        self.rig.drain(self.rig.put(json.dumps(body).encode()))
 
     def write(self, text: str = "Bread?") -> None:
         """Anna writes, and we hear it."""
