@@ -253,6 +253,15 @@ def end(connection: sa.Connection, taken: Taken) -> None:
         raise LeaseLost(f"{taken.kind} {taken.key}")
 
 
+def end_unless_asked(connection: sa.Connection, taken: Taken) -> None:
+    """Within a transaction, as its first step: the row is done for good, but for somebody who asked
+    for it meanwhile. Raises `LeaseLost`.
+    """
+    unasked = sa.delete(due).where(*_ours(taken), due.c.again_at_ms.is_(None))
+    if connection.execute(unasked).rowcount != 1:
+        finish(connection, taken, None)
+
+
 def pause(connection: sa.Connection, taken: Taken, due_at_ms: int) -> None:
     """Within a transaction, as its first step: not done, and due again then, whoever asked for it
     meanwhile. Raises `LeaseLost`.

@@ -174,7 +174,7 @@ class Lifted(NamedTuple):
         id_ = self.row.key
         for lookup in lookups.of_connection(connection, id_):  # due rows in order, as everywhere
             due.ask(connection, lookups.LOOKUP, lookup, now_ms())
-        due.finish(connection, self.row, None)
+        due.end_unless_asked(connection, self.row)
         due.ask(connection, RECONCILE, id_, now_ms())
         turn(connection, [self.turned])
         _check_resuming(connection, id_)

@@ -11,6 +11,7 @@ from contracts.errors import (
     GatewayError,
     KeyDestroyed,
     NotFound,
+    Paused,
     Permanent,
     Retryable,
     Unavailable,
@@ -63,9 +64,10 @@ class Completing:
         if waiting is None:  # erased meanwhile
             self._rows.remove(row)
             return
-        require_unpaused(self._connections.get(waiting.append.connection))
         try:
             result, append = "done", self._completed(waiting)
+        except Paused:  # perhaps only since it was looked at
+            raise
         except (KeyDestroyed, Unavailable) as error:
             if not isinstance(error, KeyDestroyed):
                 raise
@@ -81,6 +83,7 @@ class Completing:
     def _completed(self, waiting: Waiting) -> Append:
         """Raises the errors of `Completes.complete`, and what lending a client raises."""
         connection = self._connections.get(waiting.append.connection)
+        require_unpaused(connection)
         connector = self._completes.get(connection.provider)
         if connector is None or connection.status not in RECEIVING:
             raise NotFound("nobody completes it any more")

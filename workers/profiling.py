@@ -27,6 +27,7 @@ from storage.connections import Connection, Connections
 from storage.database import now_ms
 from storage.drain import DrainStore
 from storage.due import DueRows, Taken
+from storage.pausing import require_unpaused
 from storage.profiles import AGE_S, PROFILE, Contact, Profiles
 from storage.turns import RECEIVING, Append, Asked, Turn
 from token_vault import Purpose, TenantKeys, Vault, open_contact
@@ -64,13 +65,16 @@ class Profiling:
         self._denied: dict[str, float] = {}
 
     def run(self, row: Taken) -> None:
-        """Raises `LeaseLost`, `Unavailable`, and what may succeed later."""
+        """Raises `Paused` while its connection is, `LeaseLost`, `Unavailable`, and what may succeed
+        later.
+        """
         contact = self._profiles.find(row.key)
         if contact is None:  # erased
             self._rows.remove(row)
             return
         try:
             connection = self._connections.get(contact.connection)
+            require_unpaused(connection)
             if self._is_wanted(contact, connection):
                 self._ask(row, contact, connection)
             else:

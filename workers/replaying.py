@@ -148,8 +148,10 @@ class Replayer:
     def _replay_parked(self, delivery: str) -> Tally:
         park = self._deliveries.park(delivery)
         connection = self._connections.get(park.connection)
-        if PAUSED in (park.reason, connection.status):
+        if park.reason == PAUSED:
             raise Conflict("its connection is paused: resuming it brings what waits, in order")
+        if connection.status == PAUSED:
+            raise Conflict("its connection is paused: resume it, and replay this then")
         connector = self._connectors.get(park.provider)
         if connector is None:
             raise NotFound(f"provider {park.provider} is off")

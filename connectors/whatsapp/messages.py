@@ -131,6 +131,9 @@ def system(on: Occasion, it: shapes.Message) -> Event:
     """
     told = _there(it.system, "system")
     phone = told.wa_id or told.new_wa_id
+    if told.type in _NUMBER and phone and it.from_user_id and not told.user_id:
+        # who has an id keeps it
+        return _changed(on, it, str(it.from_user_id), None, address_of(phone), None)
     if told.type in _NUMBER:
         new, old = told.user_id or phone, told.previous_user_id or it.from_user_id or it.sender
     elif told.type == _USER:

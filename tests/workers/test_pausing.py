@@ -65,6 +65,8 @@ def test_what_comes_in_waits_and_follows_in_order(rig: Rig) -> None:
     assert said(rig) == [("paused", "moving"), ("resumed", None)]
     assert mine[-2].type == "cleverbox.connection.resumed"
     assert (waiting(rig), status(rig, made)) == (0, ("active", ""))
+    with rig.database.read() as connection:
+        assert connection.execute(sa.select(due.c.key).where(due.c.kind == PAUSE)).all() == []
     theirs = [m for m in rig.messages() if m.tenant == "beta"]
     assert [m.data.text for m in theirs] == ["before", *words, "after"]
     assert status(rig, other) == ("active", "")
@@ -410,13 +412,13 @@ def test_replays_leave_alone_what_waits(rig: Rig) -> None:
     (unread,), (waits,) = (Deliveries(rig.database).list(s) for s in ("parked", "paused"))
     assert Deliveries(rig.database).counts()["parked"] == 1
     assert Deliveries(rig.database).get(waits.id).status == "paused"
-    for order in (
-        replays.order(status="parked"),
-        replays.order(delivery=waits.id),
-        replays.order(delivery=unread.id),
+    for order, what_to_do in (
+        (replays.order(status="parked"), "is paused"),
+        (replays.order(delivery=waits.id), "resuming it brings what waits"),
+        (replays.order(delivery=unread.id), "resume it, and replay this then"),
     ):
         rig.parts.replayer.run(order.id)
-        assert "is paused" in replays.get(order.id).detail
+        assert what_to_do in replays.get(order.id).detail
     assert (waiting(rig), rig.texts()) == (1, [])
 
 

@@ -10,9 +10,11 @@ import sqlalchemy as sa
 from pytest_httpx import HTTPXMock
 
 from contracts.content import ContactChanged, Profile
+from contracts.errors import Paused
 from storage.connections import Connection
 from storage.database import now_ms
 from storage.erasing import Erasing
+from storage.pausing import Pauses
 from storage.profiles import AGE_S, PROFILE, profiles
 from storage.schema import due
 from tests.rig import Rig, text
@@ -155,3 +157,15 @@ def test_it_is_erased_with_the_contact_even_while_it_is_asked_for(
     left = sa.select(due.c.key).where(due.c.kind == PROFILE)
     with rig.database.read() as open_:
         assert open_.execute(sa.select(profiles)).all() == open_.execute(left).all() == []
+
+
+def test_while_its_connection_is_paused_it_waits(
+    rig: Rig, page: Connection, httpx_mock: HTTPXMock
+) -> None:
+    writes(rig)
+    Pauses(rig.database).order(page.id, reason="", by="test")
+    with pytest.raises(Paused):
+        ask(rig)
+    assert httpx_mock.get_requests() == []
+    with rig.database.read() as connection:
+        assert len(connection.scalars(sa.select(due.c.key).where(due.c.kind == PROFILE)).all()) == 1
