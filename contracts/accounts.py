@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import httpx
 
 
-class Part(msgspec.Struct, frozen=True):
+class AccountPart(msgspec.Struct, frozen=True):
     """What can be chosen of an account that has parts: a calendar, by its id at the provider."""
 
     id: str
@@ -36,7 +36,7 @@ class Choice(msgspec.Struct, frozen=True):
     name: str
     token: Secret | None = None
     hindrance: str = ""
-    parts: tuple[Part, ...] = ()
+    parts: tuple[AccountPart, ...] = ()
     parent: str = ""
     """What it is part of, where the provider subscribes that in its place and delivers what
     concerns all of it: the WhatsApp Business Account of a phone number, by its id."""

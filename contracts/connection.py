@@ -2,7 +2,7 @@
 
 import msgspec
 
-from contracts.accounts import Part
+from contracts.accounts import AccountPart
 
 
 class AccountDetails(msgspec.Struct, frozen=True):
@@ -10,7 +10,7 @@ class AccountDetails(msgspec.Struct, frozen=True):
 
     account: str
     name: str = ""
-    parts: tuple[Part, ...] = ()
+    parts: tuple[AccountPart, ...] = ()
     """What of the account was chosen, where it has parts (calendars); empty: all."""
     business: str = ""
     """The tenant's name for people, as it was shown to who connected the account."""

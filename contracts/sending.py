@@ -35,7 +35,7 @@ class Attached(msgspec.Struct, frozen=True):
     id: str | None = None
 
 
-class QuickReply(msgspec.Struct, frozen=True):
+class SuggestedReply(msgspec.Struct, frozen=True):
     """A prepared answer below a message; `payload` comes back when it is tapped."""
 
     title: str
@@ -59,7 +59,7 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     text: str | None = None
     attachments: tuple[Attached, ...] = ()
     reply_to: str | None = None
-    quick_replies: tuple[QuickReply, ...] = ()
+    quick_replies: tuple[SuggestedReply, ...] = ()
     template: dict[str, Any] | None = None
     interactive: dict[str, Any] | None = None
     human_agent: bool = False

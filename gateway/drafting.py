@@ -18,9 +18,9 @@ from contracts.sending import (
     Attached,
     Letter,
     Outgoing,
-    QuickReply,
     Rules,
     Sends,
+    SuggestedReply,
     What,
 )
 from gateway.connecting import Connected, Connecting
@@ -169,7 +169,7 @@ def _outgoing(
         text=body.text,
         attachments=attached,
         reply_to=body.reply_to,
-        quick_replies=tuple(QuickReply(one.title, one.payload) for one in body.quick_replies),
+        quick_replies=tuple(SuggestedReply(one.title, one.payload) for one in body.quick_replies),
         template=body.template,
         interactive=body.interactive,
         human_agent=body.human_agent,

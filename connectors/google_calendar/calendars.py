@@ -10,7 +10,7 @@ import msgspec
 
 from connectors.google_calendar import CALENDAR_LIST
 from connectors.kit.google.services import calendar, execute
-from contracts.accounts import Choice, Part
+from contracts.accounts import AccountPart, Choice
 from contracts.errors import Retryable
 from contracts.login import Granted
 
@@ -23,10 +23,10 @@ class _Calendar(msgspec.Struct, rename="camel"):
     primary: bool = False
 
     @property
-    def part(self) -> Part:
+    def part(self) -> AccountPart:
         """Its owner's are ticked; others', and those that Google makes, are there to be chosen."""
         name = self.summary_override or self.summary or self.id
-        return Part(self.id, name, chosen=self.access_role == "owner")
+        return AccountPart(self.id, name, chosen=self.access_role == "owner")
 
 
 def account(client: httpx.Client, granted: Granted) -> list[Choice]:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from contracts.accounts import Choice, Part
+from contracts.accounts import AccountPart, Choice
 from contracts.connection import AccountDetails, decode_details, encode_details
 from contracts.connector import Feature
 from contracts.errors import BeingRevoked, Conflict, InvalidInput
@@ -183,7 +183,7 @@ class _Making(NamedTuple):
 
     def _parts(
         self, choice: Choice, parts: Collection[str] | None, known: Connection | None
-    ) -> tuple[Part, ...]:
+    ) -> tuple[AccountPart, ...]:
         if parts is None and known is not None:
             plain = self.keys.open(Purpose.CONNECTION, known.id.encode(), known.sealed)
             return decode_details(plain).parts

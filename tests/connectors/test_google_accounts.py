@@ -9,7 +9,7 @@ from pytest_httpx import HTTPXMock
 from connectors.gmail import Gmail
 from connectors.google_calendar import CALENDAR_LIST, GoogleCalendar
 from connectors.kit.transport.transport import Transport
-from contracts.accounts import Choice, Part
+from contracts.accounts import AccountPart, Choice
 from contracts.errors import PermissionMissing, Retryable, Throttled, TokenRefused
 from contracts.login import Granted
 from tests.connectors.kit.oauth import GOOGLE, tokens
@@ -47,7 +47,7 @@ def test_an_account_has_its_calendars_over_all_answers(
         url=f"{LIST_URL}?pageToken=P2&maxResults=250&alt=json",
         json={"items": [HOLIDAYS | {"summaryOverride": "Days off"}]},
     )
-    parts = (Part(ME, ME), Part(HOLIDAYS["id"], "Days off", chosen=False))
+    parts = (AccountPart(ME, ME), AccountPart(HOLIDAYS["id"], "Days off", chosen=False))
     assert CALENDAR.accounts(client, _granted(CALENDAR_LIST)) == [Choice(ME, ME, parts=parts)]
 
 

@@ -11,7 +11,7 @@ from connectors.kit.meta.messaging.sending import INSTAGRAM, MESSENGER
 from connectors.registry import PROVIDERS, build
 from contracts.connector import Connector
 from contracts.errors import Permanent
-from contracts.sending import Attached, Outgoing, QuickReply, Rules, Sends
+from contracts.sending import Attached, Outgoing, Rules, Sends, SuggestedReply
 from tests.rig import ENVIRON as META
 
 ENVIRON = META | {"INSTAGRAM_APP_ID": "2", "INSTAGRAM_APP_SECRET": "secret"}
@@ -74,7 +74,7 @@ def test_no_id_becomes_another_address(
         (MESSENGER["public_reply"], {"text": "a", "attachments": (PICTURE,)}, ""),
         (
             MESSENGER["message"],
-            {"text": "a", "quick_replies": (QuickReply("a", "b"),) * 14},
+            {"text": "a", "quick_replies": (SuggestedReply("a", "b"),) * 14},
             "13 at most",
         ),
         (INSTAGRAM["public_reply"], {"text": "a", "reply_to": "m_1"}, "reply_to cannot"),
@@ -82,7 +82,7 @@ def test_no_id_becomes_another_address(
         (INSTAGRAM["message"], {"interactive": {}}, "interactive cannot"),
         (INSTAGRAM["message"], {"text": "a", "template": {}}, "a template goes alone"),
         (MESSENGER["message"], {"attachments": (PICTURE,), "template": {}}, "goes alone"),
-        (MESSENGER["message"], {"template": {}, "quick_replies": (QuickReply("a", "b"),)}, ""),
+        (MESSENGER["message"], {"template": {}, "quick_replies": (SuggestedReply("a", "b"),)}, ""),
     ],
 )
 def test_what_fits(rules: Rules, fields: dict[str, Any], fault: str) -> None:

@@ -1,6 +1,7 @@
 """Decisions of docs/adr that the shape of the code keeps, and no behaviour would show soon."""
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -143,3 +144,14 @@ def test_the_main_database_is_opened_in_one_place() -> None:
         if call.func.id == "Database"
     }
     assert opening == {"storage/pooler.py"}
+
+
+def test_no_two_classes_of_the_contracts_share_a_name() -> None:
+    """Whoever reads one in a connector knows which it is without looking at the imports."""
+    names = Counter(
+        one.name
+        for _, tree in _modules("contracts")
+        for one in tree.body
+        if isinstance(one, ast.ClassDef)
+    )
+    assert [name for name, times in names.items() if times > 1] == []

@@ -12,7 +12,7 @@ from connectors.kit.meta.auth import GraphAuth
 from connectors.kit.meta.settings import MetaSettings
 from connectors.kit.transport.transport import Transport
 from contracts.errors import OutcomeUnknown, Retryable, Throttled, WindowClosed
-from contracts.sending import Attached, Outgoing, QuickReply, Sent
+from contracts.sending import Attached, Outgoing, Sent, SuggestedReply
 from contracts.tokens import Secret
 from tests.connectors.kit.oauth import form
 
@@ -60,7 +60,7 @@ def test_a_persons_answer_to_a_message_with_quick_replies(
         _to_contact(
             text="Which?",
             reply_to="m_0",
-            quick_replies=(QuickReply("This", "THIS"),),
+            quick_replies=(SuggestedReply("This", "THIS"),),
             human_agent=True,
         ),
     )

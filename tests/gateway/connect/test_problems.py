@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import sqlalchemy as sa
 
-from contracts.accounts import Choice, Part
+from contracts.accounts import AccountPart, Choice
 from contracts.connection import decode_details
 from contracts.errors import GatewayError, OutcomeUnknown, Permanent, Reauthorize, Retryable
 from contracts.tokens import Secret
@@ -212,7 +212,11 @@ def _set(at: Stage, /, **values: object) -> None:
 
 
 async def test_parts_are_picked_by_their_number(stage: Stage) -> None:
-    parts = (Part("cal-a", "Work"), Part("cal-b", "Home", chosen=False), Part("cal-c", "Team"))
+    parts = (
+        AccountPart("cal-a", "Work"),
+        AccountPart("cal-b", "Home", chosen=False),
+        AccountPart("cal-c", "Team"),
+    )
     stage.provider.choices = [Choice("me@x.example", "Me", parts=parts)]
     person = await agreed(stage)
     sent = [("part.0", "1"), ("part.0", "7"), ("part.0", "x"), ("part.1", "0")]
