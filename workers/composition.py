@@ -127,7 +127,7 @@ class Parts:
         )
         consents = Consents(self.vault, registry.CONSENT_ITEMS)
         outbox = Outbox(self.database)
-        matching = Matching(outbox, self._letters(), normalizer)
+        matching = self._matching(outbox, normalizer)
         self.router = Router(known, normalizer, receiving, self.hearing, consents, matching)
         self.drainer = Drainer(store, leases, self.vault, self.router)
         self.stranded = StrandedRouter(self.database, leases, self.drainer)
@@ -312,14 +312,19 @@ class Parts:
         self, outbox: Outbox, store: DrainStore, known: Connections, normalizer: Normalizer
     ) -> None:
         """What sends, and tells what became of it."""
-        letters = self._letters()
-        telling = Telling(normalizer, letters, self._connectors, _CHANNELS)
+        letters, telling = self._letters(), self._telling
         self.sender = Sender(
             outbox, self.rows, store, known, self.accounts, letters, telling, self.metrics
         )
         self.settler = Settler(outbox, self.rows, store, known, letters, telling)
         jobs = {SEND: self.sender.run, SETTLE: self.settler.run}
         self.send_scheduler = Scheduler(self.rows, jobs, self.metrics, name="sends")
+
+    def _matching(self, outbox: Outbox, normalizer: Normalizer) -> Matching:
+        """What finds our own sends in what comes in."""
+        letters = self._letters()
+        self._telling = Telling(normalizer, letters, self._connectors, _CHANNELS)
+        return Matching(outbox, letters, normalizer, self._telling)
 
     def _letters(self) -> Letters:
         rows, url = MediaRows(self.database), self.settings.public_url

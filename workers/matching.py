@@ -5,6 +5,7 @@ outbox keeps as a hash. What is told of a send that has no outcome yet is its ou
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -13,12 +14,13 @@ from msgspec import UNSET
 
 from contracts import content
 from contracts.connector import Event
-from contracts.errors import Tampered, UnknownKey
+from contracts.errors import Misconfigured, Tampered, UnknownKey
 from contracts.sending import VIA, Letter, Sent
 from storage.outbox import Outbox, Send
 from storage.turns import Append, Settled
 from workers.letters import Letters
 from workers.normalizing import Happened, Normalizer, Outcome
+from workers.telling import Telling
 
 log = structlog.get_logger()
 
@@ -26,28 +28,30 @@ _ITS_WORDS: Final = "the provider could not deliver it: message.failed has its w
 
 
 class Matched(NamedTuple):
-    """What a batch says of our sends: messages in place of others (None: the feed has it already,
-    by our own word, or will), and outcomes.
+    """What a batch says of our sends: messages in place of others (none where the feed has it
+    already, by our own word, or will), and outcomes.
     """
 
-    instead: dict[int, Append | None]
+    instead: dict[int, tuple[Append, ...]]
     settled: list[Settled]
 
 
 class Matching:
     """Matches batches of one worker. Safe to share between threads."""
 
-    def __init__(self, outbox: Outbox, letters: Letters, normalizer: Normalizer) -> None:
-        self._outbox, self._letters, self._normalizer = outbox, letters, normalizer
+    def __init__(
+        self, outbox: Outbox, letters: Letters, normalizer: Normalizer, telling: Telling
+    ) -> None:
+        self._outbox, self._letters = outbox, letters
+        self._normalizer, self._telling = normalizer, telling
 
     def matched(self, outcome: Outcome) -> Outcome:
         """`outcome` with what is about our own sends said so. Raises `Unavailable`."""
         found = self.match(outcome.told)
         if not found.instead:
             return outcome
-        said = (found.instead.get(n, append) for n, append in enumerate(outcome.appends))
-        appends = [append for append in said if append is not None]
-        return outcome._replace(appends=appends, settled=found.settled)
+        said = (found.instead.get(n, (append,)) for n, append in enumerate(outcome.appends))
+        return outcome._replace(appends=[*chain.from_iterable(said)], settled=found.settled)
 
     def match(self, receipts: Sequence[Happened]) -> Matched:
         """One look-up for all of `receipts`, which are in order. Raises `Unavailable`."""
@@ -61,7 +65,7 @@ class Matching:
         by_hash = {send.message: send.id for send in sends.values() if send.message}
         for receipt, named in zip(receipts, hashes, strict=True):
             if _is_wordless(receipt.event):
-                matched.instead[receipt.place] = None
+                matched.instead[receipt.place] = ()
             own = _own(receipt, [by_hash.get(one) for one in named], sends)
             if own:
                 self._settle(receipt, own, named, sends, matched)
@@ -83,15 +87,16 @@ class Matching:
     ) -> None:
         said = receipt.event.content
         if isinstance(said, content.MessageSent) and _is_said(own[0], hashes[0]):
-            matched.instead[receipt.place] = None
+            matched.instead[receipt.place] = ()
             return
-        if not _is_wordless(receipt.event):
-            matched.instead[receipt.place] = self._named(receipt, own)
+        named = () if _is_wordless(receipt.event) else (self._named(receipt, own),)
+        matched.instead[receipt.place] = named
         for send in own:
             message = hashes[0] if len(hashes) == 1 else None
             whom = _whom(receipt.event) or (None if send.contact else receipt.event.contact)
             contact = self._letters.contact(send, receipt.connection.provider, whom)
-            settled = self._outcome(send, receipt.event, message, contact)
+            settled, words = self._outcome(send, receipt, message, contact)
+            matched.instead[receipt.place] = (*words, *matched.instead[receipt.place])
             if settled is not None:
                 matched.settled.append(settled)
                 sends[send.id] = send._replace(state=settled.state, message=settled.message)
@@ -113,20 +118,34 @@ class Matching:
         return append._replace(contact=own[0].contact or append.contact) if by_address else append
 
     def _outcome(
-        self, send: Send, event: Event, message: bytes | None, contact: bytes | None
-    ) -> Settled | None:
-        """The provider's words of a failure stay in its message, which is sealed."""
-        said = event.content
+        self, send: Send, receipt: Happened, message: bytes | None, contact: bytes | None
+    ) -> tuple[Settled | None, tuple[Append, ...]]:
+        """What it says of `send`, and the message itself where a status says first that it was
+        taken: nothing of a message stands before it. The provider's words of a failure stay in
+        their message, which is sealed.
+        """
+        said = receipt.event.content
         if isinstance(said, content.MessageFailed):
             code = said.error.code
-            return Settled(send.id, "failed", True, message, contact, code=code, detail=_ITS_WORDS)
+            failed = Settled(
+                send.id, "failed", True, message, contact, code=code, detail=_ITS_WORDS
+            )
+            return failed, ()
         if send.state == "sent":
-            return None
-        is_echo = isinstance(said, content.MessageSent) and not _is_wordless(event)
-        sealed = self._sealed(send, event)
-        return Settled(send.id, "sent", is_echo, message, contact, sealed)
+            return None, ()
+        is_echo = isinstance(said, content.MessageSent) and not _is_wordless(receipt.event)
+        letter = self._letter(send, receipt.event)
+        words = () if is_echo or letter is None else self._words(receipt, send, letter)
+        sealed = None if letter is None else self._letters.seal(send, letter)
+        return Settled(send.id, "sent", is_echo or bool(words), message, contact, sealed), words
 
-    def _sealed(self, send: Send, event: Event) -> bytes | None:
+    def _words(self, receipt: Happened, send: Send, letter: Letter) -> tuple[Append, ...]:
+        try:
+            return self._telling.sent(receipt.connection, send, letter)
+        except Misconfigured:
+            return ()  # it cannot be told while its provider is off: it is later
+
+    def _letter(self, send: Send, event: Event) -> Letter | None:
         """The letter with the provider's id of the message, where one is named, and whom it went
         to.
         """
@@ -139,7 +158,7 @@ class Matching:
         except (Tampered, UnknownKey) as error:  # it must not stop the lane
             log.error("send.unreadable", send=send.id, reason=error.reason)
             return None
-        return self._letters.seal(send, Letter(letter.outgoing, Sent(ids[0], _whom(event))))
+        return Letter(letter.outgoing, Sent(ids[0], _whom(event)))
 
 
 def _ids(said: content.Content) -> tuple[str, ...]:

@@ -34,19 +34,10 @@ Talks = dict[Thread, list[Happening]]
 
 
 def talks(told: Iterator[Told]) -> Talks:
-    """By thread, in order.
-
-    A receipt of WhatsApp's may be told before the message: a status can overtake the answer to the
-    call that sent it, and brings no words. So there a message counts from its first receipt on.
-    """
+    """By thread, in order."""
     found: Talks = {}
     for thread, happening in told:
-        said = found.setdefault(thread, [])
-        place = len(said)
-        if thread.provider == "whatsapp" and happening.kind == "message.sent":
-            its = (n for n, one in enumerate(said) if one.about == happening.about)
-            place = next(its, place)
-        said.insert(place, happening)
+        found.setdefault(thread, []).append(happening)
     return found
 
 

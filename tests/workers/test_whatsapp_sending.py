@@ -47,6 +47,8 @@ def test_a_lost_answer_is_settled_by_any_status_and_never_sent_again(
     number.work()
     assert number.outbox.get(send.id).state == "unknown"
     number.hear(2, only=f'"status":"{status}"')
+    told = [one.type.rpartition(".")[2] for one in number.said("sent", "delivered")]
+    assert told == ["sent", "delivered"][: 1 + (status == "delivered")]  # at once, and first
     number.work()
     assert number.state(send) == ("sent", "")
     (sent,) = number.said("sent")
