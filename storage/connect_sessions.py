@@ -28,6 +28,8 @@ STATE_MS: Final = 600_000
 """How long somebody may be in a provider's dialog, unless its login says otherwise."""
 EXCHANGE_MS: Final = 90_000
 """After so long an exchange that has not ended never will: its process is gone."""
+PICK_MS: Final = 600_000
+"""How long somebody has at least to pick accounts."""
 
 MOST_AGAIN: Final = 20
 """So many people may be on their way to consent once more for one connection: its link, which makes
@@ -99,13 +101,22 @@ class ConnectSessions:
         return self._find(connect_sessions.c.state == state)
 
     def ask(self, id: str, asked: Asked) -> None:  # noqa: A002
-        """Somebody goes to the provider's dialog; every try before is void.
+        """Somebody goes to the provider's dialog; every try before is void. The session lasts until
+        what they do there can be answered and picked from, also when its hour is over by then.
 
         Raises `NotFound` when the session is over, or has connected already.
         """
-        open_ = (connect_sessions.c.id == id, connect_sessions.c.stage != CONNECTED)
+        begun_ms = now_ms() - LIFE_MS  # its link does not get longer by being followed
+        c = connect_sessions.c
+        open_ = (c.id == id, c.stage != CONNECTED, c.created_at_ms > begun_ms)
         values: dict[str, Any] = {**asked._asdict(), "stage": ASKED, "problem": ""}
-        until = {"state_until_ms": now_ms() + values.pop("life_ms")}
+        over_ms = now_ms() + values.pop("life_ms")
+        lasts_ms = over_ms + EXCHANGE_MS + PICK_MS
+        ends = connect_sessions.c.expires_at_ms
+        until = {
+            "state_until_ms": over_ms,
+            "expires_at_ms": sa.case((ends < lasts_ms, lasts_ms), else_=ends),
+        }
         with self._database.write() as connection:
             mine = sa.update(connect_sessions).where(*open_, _living())
             if connection.execute(mine.values(values | until)).rowcount != 1:
