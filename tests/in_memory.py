@@ -47,7 +47,7 @@ def _serve() -> Callable[[], None]:
 
     def end() -> None:
         del os.environ[URL]
-        server.kill()
+        server.stop()
         shutil.rmtree(directory)
 
     return end

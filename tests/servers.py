@@ -62,7 +62,12 @@ class PrivatePostgres:
 
     def start(self) -> None:
         """Start, or start again after `stop()` or `kill()`, on the same port; ready on return."""
-        options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+        settings = (
+            "listen_addresses=127.0.0.1",
+            "unix_socket_directories=",
+            "dynamic_shared_memory_type=mmap",  # in its directory: what a kill leaves goes with it
+        )
+        options = [part for setting in settings for part in ("-c", setting)]
         data, port = str(self._home / "data"), str(self.port)
         command = [_server("postgres"), "-D", data, "-p", port, *options]
         self._child = self._run(command)

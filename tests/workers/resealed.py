@@ -32,17 +32,20 @@ def populate(rig: Rig, tenant: str, page: str, texts: int = 5) -> None:
     put_session(rig, tenant, f"session of {tenant}")
 
 
-def fill(rig: Rig, tenant: str) -> None:
-    """A made-up row in each sealed column that has none of the tenant."""
-    keys = rig.vault.tenant(tenant)
+def fill(rig: Rig, tenant: str, each: int = 1) -> None:
+    """Made-up rows in each sealed column that has less than `each` of the tenant."""
     for column in SEALED:
-        if rows(rig, column, tenant):
-            continue
-        needed = [c for c in column.table.c if not c.nullable and c.server_default is None]
-        row = {c.name: _made_up(c.type) for c in needed} | {"tenant": tenant}
-        sealed = keys.seal(Purpose(column.purpose), column.id_of(row), b"made up")
-        with rig.database.write() as connection:
-            connection.execute(sa.insert(column.table).values(row | {"sealed": sealed}))
+        for _ in range(each - len(rows(rig, column, tenant))):
+            _put_made_up(rig, column, tenant)
+
+
+def _put_made_up(rig: Rig, column: Sealed, tenant: str) -> None:
+    needed = [c for c in column.table.c if not c.nullable and c.server_default is None]
+    row = {c.name: _made_up(c.type) for c in needed} | {"tenant": tenant}
+    keys = rig.vault.tenant(tenant)
+    sealed = keys.seal(Purpose(column.purpose), column.id_of(row), b"made up")
+    with rig.database.write() as connection:
+        connection.execute(sa.insert(column.table).values(row | {"sealed": sealed}))
 
 
 def _made_up(kind: sa.types.TypeEngine[Any]) -> Any:

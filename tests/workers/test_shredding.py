@@ -20,6 +20,7 @@ from storage.database import Database
 from storage.sealed import SEALED, Sealed
 from tests.backups import backup_of
 from tests.rig import Rig, text
+from tests.workers.resealed import fill
 from tests.workers.sessions import put_session
 from token_vault import KeyStore, Purpose, Vault, open_vault
 
@@ -38,6 +39,7 @@ def populate(rig: Rig) -> None:
             broken = f'{{"id":"{page}","messaging":[{{"message":3,"text":"{WORDS}"}}]}}'
             rig.drain(rig.put_items([Item("facebook", page, broken.encode())]))
             put_session(rig, tenant, SECRET)
+        fill(rig, tenant, each=2)
 
 
 def rows(database: Database, column: Sealed, tenant: str) -> list[dict[str, Any]]:
