@@ -55,7 +55,7 @@ def _would(step: Step, others: int) -> dict[str, Any]:
     if step.step in (SUBSCRIPTION, CONSENT) and others:
         outcome, detail = "kept", f"{others} other connections use it"
     else:
-        outcome, detail = "would end", MEANT[step.step]
+        outcome, detail = "would be done", MEANT[step.step]
     return {"step": step.step, "outcome": outcome, "detail": detail, "others": others}
 
 

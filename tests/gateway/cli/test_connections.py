@@ -111,7 +111,7 @@ def test_a_dry_run_says_what_would_end_and_changes_nothing(rig: Rig, gateway: Ga
     id_ = gateway(*ADD, "--account", "42", "--token-stdin", "--json", stdin="EAAsecret").json["id"]
     ran = gateway("connections", "revoke", id_, "--dry-run")
     assert (ran.code, "Nothing was changed" in ran.err) == (0, True)
-    assert "would end" in ran.out
+    assert "would be done" in ran.out
     assert Connections(rig.database).get(id_).status == "active"
     assert gateway("connections", "revoke", "con_none", "--dry-run").code == 1
 
