@@ -136,7 +136,7 @@ class DrainStore:
             settle(connection, turn.settled)
             if wanted.threads:
                 self._sql.put_threads(connection, wanted.threads)
-            if asks := [row.id for row in wanted.threads if row.ask]:
+            if asks := {row.id: row.connection for row in wanted.threads if row.ask}:
                 profiles.ask(connection, asks)
             if wanted.asked:
                 profiles.put(connection, wanted.asked)

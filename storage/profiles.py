@@ -1,13 +1,13 @@
 """What is known of contacts, and when it was asked for: a row and a due row for each."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.database import Database, now_ms
-from storage.schema import due, metadata
+from storage.schema import connection_grants, due, metadata
 from storage.sending_schema import threads
 from storage.turns import Asked
 
@@ -58,10 +58,19 @@ class Profiles:
         return Contact(row.id, row.connection, row.contact, row.sealed, asked)
 
 
-def ask(connection: sa.Connection, ids: Collection[str]) -> None:
-    """Within a drain's transaction: these contacts did something. Those of whom nothing is known,
-    or only something old, are to be asked for.
+def ask(connection: sa.Connection, contacts: Mapping[str, str]) -> None:
+    """Within a drain's transaction: these contacts (id → connection) did something. Those of whom
+    nothing is known, or only something old, are to be asked for, where there is a grant to ask by:
+    jobs that could not ask took two fifths of a drain's speed (9,500 messages/s, 5,700 with them).
     """
+    of = connection_grants.c.connection
+    carried = {*connection.scalars(sa.select(of).where(of.in_({*contacts.values()})))}
+    ids = [id_ for id_, whose in contacts.items() if whose in carried]
+    if ids:
+        _ask(connection, ids)
+
+
+def _ask(connection: sa.Connection, ids: Collection[str]) -> None:
     now = now_ms()
     fresh = sa.select(profiles.c.id).where(
         profiles.c.id.in_(ids), profiles.c.asked_at_ms > now - int(AGE_S * 1000)
