@@ -1,6 +1,7 @@
 """The sandbox's own JSON API, for its page and for tests."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 
 from starlette.exceptions import HTTPException
@@ -107,10 +108,7 @@ class Api:
 
     async def event(self, request: Request) -> Response:
         """POST `{kind, …}`: 202 `{kind, mid, delivery}`."""
-        given = await read_body(request)
-        kind = given.pop("kind", None)
-        if not isinstance(kind, str):
-            raise BadField(f"kind must be one of {', '.join(EXAMPLES)}")
+        kind, given = await read_kind(request, EXAMPLES)
         return await self._happen(request, kind, given)
 
     async def burst(self, request: Request) -> Response:
@@ -248,6 +246,17 @@ async def read_body(request: Request) -> JsonObject:
     if not isinstance(document, dict):
         raise HTTPException(400, "a JSON object is needed")
     return document
+
+
+async def read_kind(request: Request, kinds: Iterable[str]) -> tuple[str, JsonObject]:
+    """Return what is to happen, and its fields. Raises `HTTPException`, and `BadField` without a
+    `kind`.
+    """
+    given = await read_body(request)
+    kind = given.pop("kind", None)
+    if not isinstance(kind, str):
+        raise BadField(f"kind must be one of {', '.join(kinds)}")
+    return kind, given
 
 
 async def read_fields(request: Request) -> Fields:

@@ -229,6 +229,15 @@ class Connections:
             )
 
 
+def locked_status(connection: sa.Connection, connection_id: str) -> str:
+    """A connection's status, which stays until the commit: drains of it wait. Raises `NotFound`."""
+    query = sa.select(connections.c.status).where(connections.c.id == connection_id)
+    status: str | None = connection.scalar(query.with_for_update())
+    if status is None:
+        raise NotFound(f"no connection {connection_id}")
+    return status
+
+
 def _together(several: Sequence[Granted]) -> Granted:
     scopes, expires, obtained, declined = zip(*several, strict=True)
     given = frozenset[str]().union(*scopes)

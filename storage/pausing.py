@@ -12,10 +12,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.causes import PAUSED
-from contracts.errors import Conflict, NotFound, Paused
+from contracts.errors import Conflict, Paused
 from storage import due, lookups
 from storage.connecting_schema import pauses
-from storage.connections import Connection
+from storage.connections import Connection, locked_status
 from storage.database import Database, now_ms
 from storage.grants import RECONCILE, Turned, turn
 from storage.schema import connections, parked
@@ -75,7 +75,7 @@ class Pauses:
         now = now_ms()
         with self._database.write() as connection:
             due.ask(connection, PAUSE, connection_id, now)  # due rows before connections
-            status = _locked(connection, connection_id)
+            status = locked_status(connection, connection_id)
             if status in _NEVER:
                 raise Conflict(_NEVER[status])
             if status == PAUSED:
@@ -93,7 +93,7 @@ class Pauses:
         """
         with self._database.write() as connection:
             due.ask(connection, PAUSE, connection_id, now_ms())
-            status = _locked(connection, connection_id)
+            status = locked_status(connection, connection_id)
             if status == PAUSED:
                 return self._again(connection, connection_id, RESUMING)
             if status in ("revoking", "revoked"):
@@ -197,14 +197,6 @@ def _check_resuming(connection: sa.Connection, connection_id: str) -> None:
 
 def _waits(connection_id: str) -> tuple[sa.ColumnElement[bool], ...]:
     return parked.c.connection == connection_id, parked.c.reason == PAUSED
-
-
-def _locked(connection: sa.Connection, connection_id: str) -> str:
-    query = sa.select(connections.c.status).where(connections.c.id == connection_id)
-    status: str | None = connection.scalar(query.with_for_update())
-    if status is None:
-        raise NotFound(f"no connection {connection_id}")
-    return status
 
 
 def _put(connection: sa.Connection, pause: Pause) -> None:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from contracts.errors import Conflict, NotFound
 from storage import due, sharing
 from storage.connecting_schema import LIVE, activity, revocations
-from storage.connections import Connection
+from storage.connections import Connection, locked_status
 from storage.database import Database, now_ms
 from storage.escrow import InEscrow
 from storage.grants import hold_refreshes, let_go
@@ -58,7 +58,7 @@ class Revocations:
         for one that is revoked.
         """
         with self._database.write() as connection:
-            status = _locked(connection, connection_id)
+            status = locked_status(connection, connection_id)
             if status == "revoking":
                 return _running(connection, connection_id)
             if status == "revoked":
@@ -170,7 +170,7 @@ class Revocations:
         """
         with self._database.write() as connection:
             due.check(connection, row)
-            _locked(connection, revocation.connection)
+            locked_status(connection, revocation.connection)
             its_media = media.c.connection == revocation.connection
             ended = end_media(connection, its_media, "the connection was revoked")
             its = parked.c.connection == revocation.connection
@@ -204,7 +204,7 @@ class Finished(NamedTuple):
     def commit(self, connection: sa.Connection) -> None:
         """Raises `LeaseLost`."""
         due.finish(connection, self.row, None)
-        _locked(connection, self.connection)
+        locked_status(connection, self.connection)
         _turn(connection, self.connection, "revoked", self.reason)
         record(connection, self.row.key, {self.step: self.step._replace(outcome="done")})
         done = {"state": "done", "finished_at_ms": now_ms()}
@@ -216,14 +216,6 @@ def _others(connection: sa.Connection, step: Step, but: str) -> int:
     if step.shared is None:
         return 0
     return sharing.users(connection, shared_of(step), but=but)
-
-
-def _locked(connection: sa.Connection, connection_id: str) -> str:
-    query = sa.select(connections.c.status).where(connections.c.id == connection_id)
-    status: str | None = connection.scalar(query.with_for_update())
-    if status is None:
-        raise NotFound(f"no connection {connection_id}")
-    return status
 
 
 def _turn(connection: sa.Connection, connection_id: str, status: str, reason: str) -> None:

@@ -25,8 +25,9 @@ def run_worker(settings: Settings, environ: dict[str, str]) -> int:
     """
     from celery.exceptions import SecurityWarning
 
-    from workers.composition import Parts, celery_with_tasks
+    from workers.composition import Parts
     from workers.readiness import wait_for_keys
+    from workers.tasks import celery_with_tasks
 
     # Celery warns that root runs a worker: a danger with pickled tasks, and ours are JSON only.
     warnings.filterwarnings("ignore", category=SecurityWarning)

@@ -72,6 +72,16 @@ def elements(raw: bytes) -> Iterator[bytes]:
     return _parts(raw, b"[")
 
 
+def listed(raw: bytes) -> list[bytes]:
+    """As `elements`; none for null, and whatever else is no array by itself."""
+    if raw == b"null":
+        return []
+    try:
+        return list(elements(raw))
+    except ValueError:
+        return [raw]
+
+
 def members(raw: bytes) -> Iterator[tuple[str | None, bytes]]:
     """Key and value of the object `raw`, in order, duplicates too. Raises as `elements` does.
 

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from connectors.kit.rawjson import UNREADABLE, elements, has_nul, members, mend, too_deep
+from connectors.kit.rawjson import UNREADABLE, has_nul, listed, members, mend, too_deep
 from connectors.kit.shape import Number
 from connectors.whatsapp import shapes
 from connectors.whatsapp.occasion import Told
@@ -82,7 +82,7 @@ class Reader:
                 for change in entry.changes:
                     yield from self._change(change, entry.time)
         elif raw[:1] == b"[":
-            for one in _listed(raw):
+            for one in listed(raw):
                 yield from self._piecewise(one)
         else:
             yield from self._piecewise(raw)
@@ -96,7 +96,7 @@ class Reader:
         time = next((_or_none(_time, value) for key, value in found if key == "time"), None)
         for key, value in found:
             if key == "changes":
-                for one in _listed(value):
+                for one in listed(value):
                     yield from self._read_change(one, time)
             elif key is not None and key in self._beside:
                 yield Found(key, self._beside[key], value, Told(time=time))
@@ -153,7 +153,7 @@ class Reader:
         metadata = None
         for key, value in found:
             if key == "contacts":
-                for one in _listed(value):
+                for one in listed(value):
                     if (contact := _or_none(_contact, one)) is None:
                         yield Unreadable(kind=field, error="a contact cannot be read")
                     else:
@@ -161,7 +161,7 @@ class Reader:
             elif key == "metadata":
                 metadata = _or_none(_metadata, value)
             elif key is not None and key in self._fields[field]:
-                lists.setdefault(key, []).extend(_listed(value))
+                lists.setdefault(key, []).extend(listed(value))
             elif key is None:
                 yield Unreadable(kind=field, error="something in it is no member")
             elif key not in _BESIDE:
@@ -222,15 +222,6 @@ def _first_time(lists: Mapping[str, Sequence[bytes]]) -> Number | None:
 
 def _alone(key: str, value: bytes) -> bytes:
     return b"{%b:%b}" % (msgspec.json.encode(key), value)
-
-
-def _listed(value: bytes) -> list[bytes]:
-    if value == b"null":
-        return []
-    try:
-        return list(elements(value))
-    except ValueError:
-        return [value]
 
 
 def _members(raw: bytes) -> Iterator[tuple[str, bytes]]:

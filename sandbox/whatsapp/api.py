@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sandbox.api import Json, read_body, read_fields
-from sandbox.fields import BadField, JsonObject
+from sandbox.api import Json, read_body, read_fields, read_kind
+from sandbox.fields import JsonObject
 from sandbox.messenger import digits
 from sandbox.misbehave import count_of
 from sandbox.people import psid_for
@@ -129,10 +129,7 @@ class WhatsAppApi:
 
     async def event(self, request: Request) -> Response:
         """POST `{kind, …}`: 202 `{kind, mid, delivery}`."""
-        given = await read_body(request)
-        kind = given.pop("kind", None)
-        if not isinstance(kind, str):
-            raise BadField(f"kind must be one of {', '.join(EXAMPLES)}")
+        kind, given = await read_kind(request, EXAMPLES)
         return await self._happen(request, kind, given)
 
     async def burst(self, request: Request) -> Response:

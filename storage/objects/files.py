@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from contracts.errors import NotFound, ObjectsUnavailable
+from storage.durable import sync_folder
 from storage.objects.base import Found
 
 _PIECE: Final = 65_536
@@ -32,7 +33,7 @@ class Files:
             self._write(draft, pieces)
             with _translated():
                 draft.replace(path)
-                _sync(path.parent)
+                sync_folder(path.parent)
         finally:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
@@ -89,14 +90,6 @@ def _pieces(descriptor: int, start: int, length: int) -> Iterator[bytes]:
                 return
             yield piece
             start, length = start + len(piece), length - len(piece)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

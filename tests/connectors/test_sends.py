@@ -8,9 +8,10 @@ import pytest
 from pytest_httpx import HTTPXMock
 
 from connectors.kit.meta.messaging.sending import INSTAGRAM, MESSENGER
+from connectors.kit.transport.transport import Transport
 from connectors.registry import PROVIDERS, build
 from contracts.connector import Connector
-from contracts.errors import Permanent
+from contracts.errors import OutcomeUnknown, Permanent, Retryable
 from contracts.sending import Attached, Outgoing, Rules, Sends, SuggestedReply
 from tests.rig import ENVIRON as META
 
@@ -98,3 +99,23 @@ def test_which_window_counts() -> None:
     templates = rules._replace(template_any_time=True)
     assert templates.open_for(_outgoing(template={})) is None
     assert MESSENGER["public_reply"].open_for(_outgoing(text="a")) is None
+
+
+@pytest.mark.parametrize("connector", SENDING, ids=lambda kind: kind.name)
+@pytest.mark.parametrize(
+    ("trouble", "kind"),
+    [(httpx.ReadTimeout("TOKEN1"), OutcomeUnknown), (httpx.ConnectError("TOKEN1"), Retryable)],
+)
+def test_only_what_was_never_sent_may_be_sent_again(
+    connector: type[Connector],
+    trouble: Exception,
+    kind: type[Exception],
+    httpx_mock: HTTPXMock,
+) -> None:
+    sends = build(ENVIRON).connectors[connector.name]
+    assert isinstance(sends, Sends)
+    httpx_mock.add_exception(trouble)
+    with Transport().client() as client, pytest.raises(kind) as caught:
+        sends.send(client, _outgoing(text="Hello"))
+    assert type(caught.value) is kind
+    assert "TOKEN1" not in str(caught.value)

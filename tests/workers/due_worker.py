@@ -14,9 +14,10 @@ from celery.signals import worker_ready
 from contracts.settings import Settings
 from storage.database import now_ms
 from storage.due import DueRows, Taken
-from workers.composition import Parts, celery_with_tasks
+from workers.composition import Parts
 from workers.repeating import Repeating
 from workers.scheduler import Scheduler
+from workers.tasks import celery_with_tasks
 
 
 def say(line: str) -> None:

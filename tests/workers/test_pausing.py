@@ -1,8 +1,7 @@
 """Paused connections: what comes in waits, and follows in order, whatever dies in between."""
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import pytest
@@ -24,6 +23,7 @@ from storage.schema import connections, due, inbox, parked
 from storage.turns import Park, Turn
 from tests.rig import Rig, text
 from tests.workers.granted import come_due, run_due, said, status
+from tests.workers.killing import Fragile, Killed
 from workers.normalizing import Normalizer
 from workers.pausing import ATTEMPTS, Pauser
 from workers.turning import Turning
@@ -175,24 +175,6 @@ def test_newer_items_never_overtake_while_it_is_resumed(rig: Rig) -> None:
 
 
 # -- what dies or turns in between -----------------------------------------------------------------
-
-
-class Killed(BaseException):
-    """The process ends here."""
-
-
-class Fragile(Database):
-    """A database whose process is killed after the commit number `after`."""
-
-    after = 1 << 30
-
-    @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        with super().write() as connection:
-            yield connection
-        self.after -= 1
-        if self.after == 0:
-            raise Killed
 
 
 J = TypeVar("J", bound=Pauser)

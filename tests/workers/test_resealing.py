@@ -14,6 +14,7 @@ from storage.resealing import SealedRows
 from storage.rotations import LEASE, Rotations
 from storage.sealed import SEALED
 from tests.rig import Rig, text
+from tests.workers.killing import Killed
 from tests.workers.resealed import (
     contents,
     fill,
@@ -165,10 +166,6 @@ def test_killed_at_any_commit_it_goes_on(
     assert sealed_by(rig, "acme") == {rig.vault.rotation.sealing("acme")}
     row = rig.vault._store.read("acme", ["tenant-data"])["tenant-data"]
     assert len(rig.vault._keks.unwrap(row).keyset_info().key_info) == 2, "one new key, not more"
-
-
-class Killed(BaseException):
-    """As SIGKILL, but for the process."""
 
 
 def _run_until_write(rig: Rig, writes: int) -> None:

@@ -2,8 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 import sqlalchemy as sa
@@ -14,7 +12,7 @@ from gateway.connecting import Connecting, ManualAccount
 from storage import sharing
 from storage.connecting_schema import grant_names, people, subscriptions
 from storage.connections import Connection, Connections
-from storage.database import Database, now_ms
+from storage.database import now_ms
 from storage.due import DueRows
 from storage.grants import Grants
 from storage.revocation_steps import Revocation, Step
@@ -23,6 +21,7 @@ from storage.schema import connection_grants, connections, due, escrow, grants
 from storage.sending_schema import threads
 from tests.rig import Rig, text
 from tests.workers.granted import come_due
+from tests.workers.killing import Fragile, Killed
 from tests.workers.stage import PAGE, SUBJECT, Stage, count
 from workers.revoking import PATIENCE
 
@@ -255,24 +254,6 @@ def test_a_provider_that_stays_away_is_given_up_and_the_receipt_says_so(stage: S
     assert "away" in receipt.steps[0].detail
     with stage.rig.database.read() as connection:
         assert connection.scalar(sa.select(people.c.ending)) is None
-
-
-class Killed(BaseException):
-    """The process ends here."""
-
-
-class Fragile(Database):
-    """A database whose process is killed after the commit number `after`."""
-
-    after = 1 << 30
-
-    @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
-        with super().write() as connection:
-            yield connection
-        self.after -= 1
-        if self.after == 0:
-            raise Killed
 
 
 @pytest.mark.parametrize("up", [True, False], ids=["up", "away"])

@@ -35,7 +35,7 @@ from storage.turns import Settled, Turn, Written
 from tests.workers.granted import come_due
 from tests.workers.letterbox import CONTACT, Stage, mid
 from token_vault import contact_hash
-from workers.composition import call_limits
+from workers.provider_calls import call_limits
 from workers.sending import LINES_OF_ONE
 
 

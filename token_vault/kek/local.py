@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from contracts.errors import Misconfigured, Tampered
+from storage.durable import sync_folder
 from token_vault import keysets
 from token_vault.keysets import Aead, Sealing
 
@@ -50,12 +51,4 @@ def _create(path: Path) -> None:
             path.hardlink_to(draft)
     finally:
         draft.unlink(missing_ok=True)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)

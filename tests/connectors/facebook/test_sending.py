@@ -11,7 +11,7 @@ from connectors.facebook import Facebook
 from connectors.kit.meta.auth import GraphAuth
 from connectors.kit.meta.settings import MetaSettings
 from connectors.kit.transport.transport import Transport
-from contracts.errors import OutcomeUnknown, Retryable, Throttled, WindowClosed
+from contracts.errors import OutcomeUnknown, Throttled, WindowClosed
 from contracts.sending import Attached, Outgoing, Sent, SuggestedReply
 from contracts.tokens import Secret
 from tests.connectors.kit.oauth import form
@@ -120,16 +120,3 @@ def test_what_answers_mean(
     httpx_mock.add_response(status, json=answer)
     with pytest.raises(kind):
         PAGE.send(client, _to_contact(text="Hello"))
-
-
-@pytest.mark.parametrize(
-    ("trouble", "kind"),
-    [(httpx.ReadTimeout("TOKEN1"), OutcomeUnknown), (httpx.ConnectError("TOKEN1"), Retryable)],
-)
-def test_only_what_was_never_sent_may_be_sent_again(
-    trouble: Exception, kind: type[Exception], client: httpx.Client, httpx_mock: HTTPXMock
-) -> None:
-    httpx_mock.add_exception(trouble)
-    with pytest.raises(kind) as caught:
-        PAGE.send(client, _to_contact(text="Hello"))
-    assert type(caught.value) is kind

@@ -17,7 +17,6 @@ from contracts.errors import (
     OutcomeUnknown,
     Permanent,
     Reauthorize,
-    Retryable,
     Throttled,
     WindowClosed,
 )
@@ -260,16 +259,3 @@ def test_what_answers_mean(
     httpx_mock.add_response(status, json=answer)
     with pytest.raises(kind):
         WHATSAPP.send(client, outgoing(text="Hello"))
-
-
-@pytest.mark.parametrize(
-    ("trouble", "kind"),
-    [(httpx.ReadTimeout("TOKEN1"), OutcomeUnknown), (httpx.ConnectError("TOKEN1"), Retryable)],
-)
-def test_only_what_was_never_sent_may_be_sent_again(
-    trouble: Exception, kind: type[Exception], client: httpx.Client, httpx_mock: HTTPXMock
-) -> None:
-    httpx_mock.add_exception(trouble)
-    with pytest.raises(kind) as caught:
-        WHATSAPP.send(client, outgoing(text="Hello"))
-    assert type(caught.value) is kind

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from connectors.kit.meta.messaging.shapes import Change, Entry, Item, Party, Update
-from connectors.kit.rawjson import UNREADABLE, elements, has_nul, members, mend, too_deep
+from connectors.kit.rawjson import UNREADABLE, has_nul, listed, members, mend, too_deep
 from connectors.kit.shape import Id, Number
 from contracts.connector import Unreadable
 
@@ -119,7 +119,7 @@ class Reader:
         if raw[:1] != b"[":
             yield from self._pieces_of_entry(raw, business)
             return
-        for entry in _listed(raw):
+        for entry in listed(raw):
             yield from self._pieces_of_entry(entry, business)
 
     def _pieces_of_entry(self, raw: bytes, business: str) -> Iterator[Piece]:
@@ -133,7 +133,7 @@ class Reader:
         )
         for key, value in _wrapped(found):
             if key in _LISTS:
-                yield from (self._read_element(key, it, business, time) for it in _listed(value))
+                yield from (self._read_element(key, it, business, time) for it in listed(value))
             elif key == CHANGED_FIELDS:
                 yield _read_names(value, business, time)
             elif key is None:
@@ -239,15 +239,6 @@ def _wrapped(found: list[tuple[str | None, bytes]]) -> list[tuple[str | None, by
         return found
     change = b'{"field":%b,"value":%b}' % (flat["field"], flat["value"])
     return [*(member for member in found if member[0] not in flat), ("changes", change)]
-
-
-def _listed(value: bytes) -> list[bytes]:
-    if value == b"null":
-        return []
-    try:
-        return list(elements(value))
-    except ValueError:
-        return [value]
 
 
 def _members(raw: bytes) -> dict[str, bytes]:
